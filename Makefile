@@ -1,0 +1,36 @@
+# Specola. The first thing to try: make demo
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down test bench bench-query check clean
+
+help: ## these lines
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
+
+setup: ## Debian packages and the virtual environment
+	@bin/house setup
+
+demo: setup ## set everything up, load the demonstration survey, start it
+	@bin/house run specola demo
+
+up: setup ## start the servers
+	@bin/house run specola up
+
+down: ## stop what runs
+	@bin/house run specola down
+
+test: ## own set-up, then every test on real servers (also while a demo runs)
+	@bin/house --test --extras test setup
+	@bin/house --test --extras test run python -m pytest $(PYTEST)
+
+bench: ## measure ingest beside dachs imp and COPY
+	@bin/house --test --extras test setup
+	@bin/house --test --extras test run python -m bench.ingest $(BENCH)
+
+bench-query: ## measure answers beside one stock DaCHS and psql (wants the demo running)
+	@bin/house run python -m bench.query $(BENCH)
+
+check: ## ruff, mypy, import-linter, dependency audit
+	@bin/house --test --extras test,check setup
+	@bin/house --test --extras test,check run bin/check
+
+clean: ## stop everything and remove all that was written (asks first)
+	@bin/house clean

@@ -1,0 +1,190 @@
+"""Brings an installation up, step by step, and down again. Every step may be repeated and interrupted."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import os
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from ops import clusters, configuration, dachsroot, files
+from ops.errors import OpsError
+from ops.house import Archive, House
+from ops.supervision import Supervisor, stop_orphans
+
+__all__ = ["Report", "answers", "lower", "raise_house", "restart", "taken_ports"]
+
+Report = Callable[[str], None]
+"""Called with what is being done now."""
+
+
+def _quiet(_: str) -> None:
+    """Report nothing."""
+
+
+def raise_house(house: House, report: Report = _quiet) -> None:
+    """Set up what is missing, start everything, and return when all of it answers.
+
+    :param report: told of every step
+    :raises OpsError: what does not work, and how to mend it
+    """
+    if os.getuid() == 0:
+        raise OpsError("PostgreSQL and DaCHS refuse to run as root", "Call bin/specola: it changes to the account `specola`.")
+    with files.locked(house) as lock:
+        report("configuration")
+        files.make_folders(house)
+        changed = configuration.render_all(house)
+        supervisor = Supervisor(house)
+        _settle(supervisor, changed)
+        if not supervisor.is_running():
+            stop_orphans(house)
+            _check_ports(house)
+            report("database clusters")
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(lambda cluster: clusters.initialise(house, cluster, lock), house.clusters))
+            report("supervisor")
+            supervisor.start()
+        report("PostgreSQL")
+        _start_databases(house, supervisor)
+        if not all(map(dachsroot.is_initialised, house.archives)):
+            report("DaCHS: first initialisation (half a minute, once)")
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda archive: dachsroot.initialise(house, archive, lock), house.archives))
+        report("DaCHS and nginx")
+        for service in configuration.services(house):
+            if service.stage > 0:
+                supervisor.start_service(service.name)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(partial(_wait_for_archive, house, supervisor), house.archives))
+        _wait_for_supervisor(supervisor)
+
+
+def lower(house: House) -> bool:
+    """Stop everything, also what outlived its supervisor.
+
+    :returns: False when nothing ran
+    """
+    if not house.var.exists():
+        return False
+    with files.locked(house):
+        stopped = Supervisor(house).stop()
+        return bool(stop_orphans(house)) or stopped
+
+
+def restart(house: House, names: Sequence[str], report: Report = _quiet) -> None:
+    """Restart services and return when everything answers again.
+
+    :param names: services; none means those that run code of this repository (the two DaCHS)
+    :raises OpsError: for a name that is no service, or when nothing runs
+    """
+    known = [service.name for service in configuration.services(house)]
+    for name in names:
+        if name not in known:
+            raise OpsError(f"there is no service {name!r}", f"The services are: {', '.join(known)}.")
+    supervisor = Supervisor(house)
+    if not supervisor.is_running():
+        raise OpsError("nothing runs, so nothing can be restarted", "Run `specola up`.")
+    for name in names or [name for name in known if name.startswith("dachs-")]:
+        report(f"stopping {name}")
+        supervisor.stop_service(name)
+    raise_house(house, report)
+
+
+def answers(url: str, seconds: float = 5) -> bool:
+    """True when a GET of the address gives status 200."""
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=seconds) as response:
+            return bool(response.status == http.client.OK)
+    except (OSError, urllib.error.URLError, http.client.HTTPException):
+        return False
+
+
+def taken_ports(house: House) -> list[int]:
+    """Ports this installation needs and somebody listens on."""
+    taken = []
+    for port in house.ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+                    raise
+                taken.append(port)
+    return taken
+
+
+def _check_ports(house: House) -> None:
+    if taken := taken_ports(house):
+        raise OpsError(
+            f"another program listens on port {', '.join(map(str, taken))} of 127.0.0.1, which this installation needs",
+            f"Stop that program, or choose other ports: SPECOLA_PORT={house.base_port + 100} specola up",
+        )
+
+
+def _settle(supervisor: Supervisor, changed: set[str]) -> None:
+    """Make running servers follow the configuration files that changed."""
+    if not changed or not supervisor.is_running():
+        return
+    if "supervisord.conf" in changed or any(name.startswith(("postgresql", "pg_hba")) for name in changed):
+        supervisor.stop()
+        return
+    for name in ("public", "staging"):
+        if f"gavo-{name}.rc" in changed:
+            supervisor.stop_service(f"dachs-{name}")
+    if "nginx.conf" in changed:
+        supervisor.stop_service("nginx")
+
+
+def _start_databases(house: House, supervisor: Supervisor) -> None:
+    for cluster in house.clusters:
+        supervisor.start_service(f"postgres-{cluster.name}")
+    for cluster in house.clusters:
+        alive = partial(_grace(supervisor.check_alive), f"postgres-{cluster.name}")
+        clusters.wait_until_ready(house.superuser_dsn(cluster), still=alive)
+        clusters.make_databases(house.superuser_dsn(cluster), cluster.databases)
+    clusters.make_survey_role(house)
+
+
+def _wait_for_archive(house: House, supervisor: Supervisor, archive: Archive, seconds: float = 90) -> None:
+    number = 1 if archive.name == "public" else 2
+    addresses = [f"http://127.0.0.1:{server.port}/tap/capabilities" for server in archive.servers]
+    # through nginx last: it may answer from its cache, or by the first process alone
+    for address in (*addresses, f"http://127.0.0.1:{house.base_port + number}/tap/capabilities"):
+        _wait_for(supervisor, archive, address, seconds)
+
+
+def _wait_for(supervisor: Supervisor, archive: Archive, address: str, seconds: float) -> None:
+    alive = _grace(supervisor.check_alive)
+    end = time.monotonic() + seconds
+    while not answers(address, seconds=30):
+        for server in archive.servers:
+            alive(server.name)
+        alive("nginx")
+        if time.monotonic() > end:
+            raise OpsError(f"{address} does not answer after {seconds:.0f} s", f"Look at `specola logs dachs-{archive.name}`.")
+        time.sleep(0.15)
+
+
+def _wait_for_supervisor(supervisor: Supervisor, seconds: float = 10) -> None:
+    """Wait until the supervisor too calls everything RUNNING: it watches a new process for a second before it does."""
+    end = time.monotonic() + seconds
+    while any(state.state == "STARTING" for state in supervisor.states().values()) and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def _grace(check: Callable[[str], None], seconds: float = 6) -> Callable[[str], None]:
+    """Let a service fail for some seconds before an error is made of it: it may need a second attempt."""
+    until = time.monotonic() + seconds
+
+    def wrapped(name: str) -> None:
+        if time.monotonic() > until:
+            check(name)
+
+    return wrapped
