@@ -1,0 +1,6 @@
+"""Readers: what the world has, made into bundles. One module a format; read `survey.py` and `build.py` first.
+
+Each module has ``read(sources, target, survey, …) -> Report``, which writes a bundle and says what is in it. What
+differs from survey to survey (names, rights, constant columns, mask bits, flag schemes) is data in
+``inputs/<survey>/survey.toml``; a reader knows a file format and nothing of who uses it.
+"""

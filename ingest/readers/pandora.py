@@ -1,0 +1,176 @@
+"""EasyLife/PANDORA spectra: multi-extension FITS as VIPGI and EasyLife write it.
+
+The primary HDU is the one-dimensional flux on a linear axis (CRVAL1, CDELT1, CRPIX1), NOISE its error; every further
+image with one axis of the same length (SKY, EXR1D, BLUE_CORR …) becomes a column of the spectrum file; EXR2D and
+THUMB stay in the work file. What is known of the object is in HIERARCH PND cards. There is no BUNIT and no medium in
+the file (CTYPE1 = 'WAVE' would mean vacuum in the FITS standard, but VIPGI calibrates in air): both come from
+survey.toml, and docs/importing.md tells how they were found.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+
+from ingest.bundle import safe_name
+from ingest.errors import SourceError
+from ingest.flags import components
+from ingest.readers.build import Progress, Reading, Report, no_data, spectra_bundle
+from ingest.readers.fitsio import content_of, hdu_of, native, open_fits, plain_name
+from ingest.readers.survey import Survey
+from ingest.specfile import AnyArray, Extra, SpectrumData
+
+__all__ = ["read", "read_file"]
+
+_NAME = re.compile(r"(?:sc_)?(?P<rest>.+)\.fits")
+_TABLES = ("redshifts", "slits", "photometry")
+
+
+def read(
+    sources: Sequence[Path], target: Path, survey: Survey, *, overwrite: bool = False, skip_broken: bool = False,
+    progress: Progress | None = None,
+) -> Report:  # fmt: skip
+    """Make a bundle of EasyLife files; SourceError where one of them is broken and ``skip_broken`` is not given."""
+    report = Report(target)
+    with spectra_bundle(target, survey, sources, _TABLES, expected=len(sources), overwrite=overwrite, report=report) as builder:
+        for done, path in enumerate(sources, start=1):
+            try:
+                builder.add(read_file(path, survey))
+            except SourceError as error:
+                if not skip_broken:
+                    raise
+                report.skipped.append(str(error))
+            if progress:
+                progress("spectra", done, len(sources))
+    return report
+
+
+def read_file(path: Path, survey: Survey) -> Reading:
+    """One EasyLife file as it goes into a bundle."""
+    content, name = content_of(path), plain_name(path)
+    with open_fits(name, content) as hdus:
+        header = hdus[0].header.copy()
+        data = _spectrum(name, hdus, survey)
+    card = _Cards(name, header)
+    object_id, pointing = card.text("OBJID"), card.text("POINTING")
+    slit, number = card.whole("SLIT"), card.whole("OBJ")
+    ra, dec = card.number("OBJRA"), card.number("OBJDEC")
+    match = _NAME.fullmatch(name)
+    spectrum_id = safe_name(match["rest"] if match else name)
+    slit_id = f"{pointing}_{slit:03d}"
+    target = survey.option("target_name", str, "{object_id}").format(object_id=object_id)
+    z, label = card.optional("Z"), card.optional("ZFLAGS")
+    row = {
+        "spectrum_id": spectrum_id, "object_id": object_id, "pointing_id": pointing, "slit_id": slit_id, "target_name": target,
+        "title": survey.option("title", str).format(target_name=target, pointing_id=pointing, object=number),
+        "ra": ra, "dec": dec, "redshift": None if z is None else _float(name, "Z", z), "disperser": card.optional("GRISM"),
+        "exptime": card.number("EXPTIME"), "creator_did": card.optional("FILE ID"),
+    }  # fmt: skip
+    tables: dict[str, list[dict[str, Any]]] = {
+        "slits": [{
+            "slit_id": slit_id, "pointing_id": pointing, "object_id": object_id, "slit_number": slit,
+            "width": survey.option("slit_width", float),
+        }],
+    }  # fmt: skip
+    if label is not None:
+        try:
+            flag = components(survey.option("flag_scheme", str), label)
+        except ValueError as error:
+            raise SourceError(f"{name} HDU 0, HIERARCH PND ZFLAGS: {error}") from error
+        row["target_class"] = "QSO" if flag["broad_line"] else "GALAXY"
+        tables["redshifts"] = [{
+            "redshift_id": f"{spectrum_id}_v", "object_id": object_id, "spectrum_id": spectrum_id, "ra": ra, "dec": dec,
+            "z": row["redshift"], "class": row["target_class"], **flag, "best": True, "method": "visual",
+            "reference": survey.constants.get("reference"),
+        }]  # fmt: skip
+    magnitude = next((key for key in header if key.startswith("PND MAGAUTO")), None)
+    if magnitude:
+        tables["photometry"] = [{
+            "object_id": object_id, "ra": ra, "dec": dec, "mag_selection": float(header[magnitude]),
+            "band_selection": magnitude.removeprefix("PND MAGAUTO").lower(), "target": True, "observed": True,
+        }]  # fmt: skip
+    return Reading(source=name, row=row, data=data, tables=tables, work=content, work_name=name, work_format="application/fits")
+
+
+class _Cards:
+    """The HIERARCH PND cards of a header."""
+
+    def __init__(self, name: str, header: fits.Header) -> None:
+        self._name = name
+        self._header = header
+
+    def optional(self, key: str) -> str | None:
+        value = str(self._header.get(f"PND {key}", "")).strip()
+        return value or None
+
+    def text(self, key: str) -> str:
+        value = self.optional(key)
+        if value is None:
+            raise SourceError(f"{self._name} HDU 0: found no card HIERARCH PND {key}, expected an EasyLife file")
+        return value
+
+    def number(self, key: str) -> float:
+        return _float(self._name, key, self.text(key))
+
+    def whole(self, key: str) -> int:
+        return int(self.number(key))
+
+
+def _float(name: str, key: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise SourceError(f"{name} HDU 0, HIERARCH PND {key}: found {text!r}, expected a number") from None
+
+
+def _spectrum(name: str, hdus: fits.HDUList, survey: Survey) -> SpectrumData:
+    flux = hdus[0].data
+    if flux is None or flux.ndim != 1:
+        raise SourceError(
+            f"{name} HDU 0: found {'no data' if flux is None else f'an image of {flux.ndim} axes'}, expected the flux on one axis"
+        )
+    noise = hdu_of(name, hdus, "NOISE")
+    err = _same_length(name, noise, flux.size)
+    wave = _axis(name, hdus[0].header, flux.size)
+    known = survey.option("extras", dict, {})
+    extras = []
+    for hdu in hdus[1:]:
+        if hdu.name == "NOISE" or hdu.data is None or hdu.data.ndim != 1:
+            continue
+        if "CDELT1" in hdu.header and not np.array_equal(_axis(name, hdu.header, flux.size), wave):
+            raise SourceError(f"{name} HDU {hdu.name}: found another wavelength axis, expected that of the primary HDU")
+        about = known.get(hdu.name, {})
+        extras.append(
+            Extra(
+                hdu.name,
+                _same_length(name, hdu, flux.size),
+                about.get("unit", ""),
+                about.get("ucd", ""),
+                about.get("description", ""),
+            )
+        )
+    flux = native(flux)
+    return SpectrumData(wave=wave, flux=flux, err=err, qual=no_data(flux, err), extras=extras)
+
+
+def _same_length(name: str, hdu: Any, size: int) -> AnyArray:
+    if hdu.data is None or hdu.data.shape != (size,):
+        raise SourceError(
+            f"{name} HDU {hdu.name}: found {'no data' if hdu.data is None else f'shape {hdu.data.shape}'}, "
+            f"expected {size} pixels as in HDU 0"
+        )
+    return native(hdu.data)
+
+
+def _axis(name: str, header: fits.Header, size: int) -> AnyArray:
+    """Wavelengths of a linear axis, Angstrom, float64."""
+    try:
+        start, step, pixel = (float(header[key]) for key in ("CRVAL1", "CDELT1", "CRPIX1"))
+    except KeyError as error:
+        raise SourceError(f"{name}: found no card {error.args[0]}, expected a linear wavelength axis") from None
+    return start + (np.arange(size, dtype=np.float64) + 1.0 - pixel) * step
