@@ -1,0 +1,70 @@
+"""Small corrections of DaCHS 2.7 that no RD can make; resdir/streams.rd applies them when it is read.
+
+Each is one function that says what is wrong. All of them leave alone a DaCHS in which the place they mend looks different,
+except that a test in tests/vo/ then fails.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from gavo import adql, base
+from gavo.votable import enc_tabledata
+
+from vo import edge
+
+__all__ = ["apply"]
+
+
+@functools.cache
+def apply() -> None:
+    """Make all corrections; a second call does nothing."""
+    _null_arrays()
+    _service_def_ucd()
+    _not_equal()
+    _jquery()
+    edge.install()
+
+
+def _null_arrays() -> None:
+    """In TABLEDATA a NULL array of a fixed number of floats is an empty cell.
+
+    VOTable 1.3 (section 2.2.2) allows that for arrays of variable length; of a point, STILTS' votlint says "Bad double
+    string". NaN for each number is what the standard has for floats, and what DaCHS itself writes in BINARY.
+    """
+    original = enc_tabledata._getArrayEncoderLines  # noqa: SLF001
+
+    def lines(field: Any) -> list[str]:
+        written: list[str] = original(field)
+        if field.datatype in {"float", "double"} and not field.hasVarLength() and "  tokens.append('')" in written:
+            nans = " ".join(["NaN"] * field.getLength())
+            return [line if line != "  tokens.append('')" else f"  tokens.append('{nans}')" for line in written]
+        return written
+
+    enc_tabledata._getArrayEncoderLines = lines  # noqa: SLF001
+
+
+def _service_def_ucd() -> None:
+    """DataLink 1.1, table 1, has meta.ref for service_def; DaCHS 2.7 still has what version 1.0 said."""
+    base.resolveCrossId("//datalink#dlresponse").getColumnByName("service_def").ucd = "meta.ref"
+
+
+def _not_equal() -> None:
+    """ADQL's inequality is ``<>`` (ADQL 2.0, section 2.3.4, as in SQL); DaCHS 2.7 knows only ``!=``."""
+    operator = adql.getSymbols()["compOp"]
+    if not operator.re.fullmatch("<>"):
+        operator.re = re.compile("=|!=|<>|<=|>=|<|>")
+        operator.re_match = operator.re.match
+
+
+def _jquery() -> None:
+    """DaCHS' pages put their script together from Debian's jQuery UI, one of whose files has had another name since 1.13."""
+    old, new = "jquery-ui/ui/jquery-1-7.js", "jquery-ui/ui/jquery-patch.js"
+    if "gavo.web.ifpages" in sys.modules:
+        maker = sys.modules["gavo.web.ifpages"].GavoJquery
+        if not (Path(maker.INSTALL_ROOT) / old).exists() and (Path(maker.INSTALL_ROOT) / new).exists():
+            maker.PARTS = [new if part == old else part for part in maker.PARTS]
