@@ -1,0 +1,103 @@
+"""STILTS' own validators, where it is installed: votlint, taplint, datalinklint, and a cone search."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from specola.vocheck.documents import Service, query_status, read
+from specola.vocheck.findings import Report
+
+__all__ = ["check_cone", "check_datalink", "check_tap", "votlint"]
+
+MOST = 20
+"""Messages of one kind that are passed on."""
+
+
+def _run(*arguments: str, timeout: float = 900) -> str | None:
+    """What stilts prints; None where there is no stilts."""
+    program = shutil.which("stilts")
+    if program is None:
+        return None
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=timeout, check=False)
+    return done.stdout + done.stderr
+
+
+def _lint(task: str, content: bytes) -> str | None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "document.vot"
+        path.write_bytes(content)
+        return _run(task, f"votable={path}")
+
+
+def votlint(content: bytes) -> list[str]:
+    """What votlint calls an error in a VOTable document; nothing where there is no stilts."""
+    return [f"votlint: {line}" for line in re.findall(r"^ERROR (.*)$", _lint("votlint", content) or "", re.MULTILINE)][:MOST]
+
+
+def check_tap(address: str) -> Report:
+    """A TAP service, by taplint."""
+    report = Report("tap", address)
+    found = _run("taplint", f"tapurl={address}")
+    if found is None:
+        report.add("warning", "taplint", "not run: stilts is not installed")
+        return report
+    for code, message in re.findall(r"^([EF]-\S+) (.*)$", found, re.MULTILINE)[:MOST]:
+        report.add("error", code, message)
+    for code, message in re.findall(r"^(W-\S+) (.*)$", found, re.MULTILINE)[:MOST]:
+        report.add("warning", code, message)
+    report.expect("Totals:" in found, "taplint", found[-500:])
+    if not report.errors:
+        report.add("passed", "taplint", "no error found")
+    return report
+
+
+def check_datalink(address: str) -> Report:
+    """A datalink response (an address with its ID), by datalinklint."""
+    report = Report("datalink", address)
+    answer = Service(address).get(address)
+    if not report.expect(answer.status == 200, "response", f"found HTTP status {answer.status}", address):
+        return report
+    found = _lint("datalinklint", answer.content)
+    if found is None:
+        report.add("warning", "datalinklint", "not run: stilts is not installed")
+        return report
+    for code, message in re.findall(r"^(E-\S+) (.*)$", found, re.MULTILINE)[:MOST]:
+        report.add("error", code, message)
+    if not report.errors:
+        report.add("passed", "datalinklint", "no error found")
+    return report
+
+
+def check_cone(address: str) -> Report:
+    """A cone search (SCS 1.03): a search with SR=0 gives metadata, a wrong one an error, all of it VOTable."""
+    service, report = Service(address), Report("cone", address)
+    answer = service.ask(RA="0", DEC="0", SR="0")
+    document = read(answer.content)
+    if (
+        report.expect(answer.status == 200 and document is not None, "response", "found no VOTable", answer.address)
+        and document is not None
+    ):
+        ucds = [str(field.ucd) for table in document.iter_tables() for field in table.fields]
+        for ucd in ("ID_MAIN", "POS_EQ_RA_MAIN", "POS_EQ_DEC_MAIN"):
+            report.expect(
+                ucds.count(ucd) == 1, "fields", f"found {ucds.count(ucd)} fields with UCD {ucd}, expected one", answer.address
+            )
+        for message in votlint(answer.content):
+            report.add("error", "response", message, answer.address)
+    wrong = service.ask(RA="nonsense", DEC="0", SR="1")
+    said = read(wrong.content)
+    named = {str(info.name) for r in said.resources for info in r.infos} if said is not None else set()
+    named |= {str(param.name) for r in said.resources for param in r.params} if said is not None else set()
+    report.expect(
+        "Error" in named or (said is not None and query_status(said)[0] == "ERROR"),
+        "errors",
+        "a wrong RA gives no error document",
+        wrong.address,
+    )
+    if not report.errors:
+        report.add("passed", "service", "no error found")
+    return report
