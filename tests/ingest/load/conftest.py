@@ -1,0 +1,30 @@
+"""A real archive, and names for releases in it."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+import pytest
+
+from ingest.load import loaded_releases, remove_release
+from ops.house import Archive, House
+
+
+@pytest.fixture
+def archive(house: House) -> Archive:
+    return house.archive("public")
+
+
+@pytest.fixture
+def release(request: pytest.FixtureRequest, archive: Archive) -> Iterator[str]:
+    """A name for a release, which is not there before and after the test."""
+    name = f"l{zlib.crc32(request.node.name.encode())}"
+
+    def remove() -> None:
+        if f"loadtest_{name}" in loaded_releases(archive):
+            remove_release(f"loadtest_{name}", archive)
+
+    remove()
+    yield name
+    remove()

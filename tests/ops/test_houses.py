@@ -1,0 +1,182 @@
+"""Installations coming and going: side by side, killed at any moment, stopped without a trace."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import pyvo
+
+from ops import clusters
+from ops.configuration import render_all, services
+from ops.files import locked, make_folders
+from ops.house import House
+from ops.raising import answers, lower, raise_house
+from ops.supervision import Supervisor, orphans
+from tests.ops.conftest import environment_of
+
+
+def processes_of(house: House) -> list[str]:
+    """Command lines of this account's processes that name the installation's folder, or stand in it."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit() or int(folder.name) == os.getpid():
+            continue
+        try:
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            where = str((folder / "cwd").readlink())
+        except OSError:
+            continue
+        if f"{house.var}/" in command or where.startswith(str(house.var)):
+            found.append(command)
+    return found
+
+
+@pytest.mark.slow
+def test_two_installations_run_side_by_side_and_down_stops_only_its_own(new_house, specola):
+    first = new_house("one")
+    deep = new_house("a folder with spaces")
+    deep = replace(deep, var=deep.var / ("long" * 20))
+    raise_house(first)
+    assert specola(deep, "up").returncode == 0
+    try:
+        assert not str(deep.sockets).startswith(str(deep.var))
+        for house in (first, deep):
+            service = pyvo.dal.TAPService(f"{house.archive('public').url}/tap")
+            assert len(service.search("SELECT TOP 1 table_name FROM tap_schema.tables")) == 1
+            assert specola(house, "doctor").returncode == 0
+        assert specola(deep, "down").returncode == 0
+        assert processes_of(deep) == []
+        assert orphans(deep) == []
+        assert answers(f"{first.archive('public').url}/tap/availability")
+        assert not answers(f"{deep.archive('public').url}/tap/availability")
+    finally:
+        lower(deep)
+    # What was there is there again.
+    raise_house(deep)
+    assert answers(f"{deep.archive('staging').url}/tap/availability")
+    lower(deep)
+
+
+@pytest.mark.slow
+def test_servers_that_outlived_a_killed_supervisor_are_found_and_replaced(new_house, specola):
+    house = new_house("one")
+    raise_house(house)
+    pid = int((house.var / "run" / "supervisord.pid").read_text())
+    os.kill(pid, signal.SIGKILL)
+    while Supervisor(house).is_running():
+        time.sleep(0.05)
+    assert {name for name, _ in orphans(house)} == {"postgres-public", "postgres-team", "dachs-public", "dachs-staging", "nginx"}
+    assert "outlived" in specola(house, "doctor").stdout
+    done = specola(house, "up")
+    assert done.returncode == 0, done.stderr
+    assert specola(house, "doctor").returncode == 0
+    os.kill(int((house.var / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
+    assert specola(house, "down").returncode == 0
+    assert processes_of(house) == []
+
+
+@pytest.mark.slow
+def test_a_set_up_killed_at_any_moment_is_completed_by_the_next(new_house, specola):
+    house = new_house("one")
+    program = Path(sys.executable).parent / "specola"
+    for seconds in (0.4, 0.9, 1.6, 3.0, 5.0, 8.0):
+        process = subprocess.Popen(
+            [program, "up"], env=environment_of(house), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(seconds)
+        process.kill()
+        process.wait()
+    done = specola(house, "up")
+    assert done.returncode == 0, done.stderr
+    assert specola(house, "doctor").returncode == 0
+    for archive in house.archives:
+        assert len(pyvo.dal.TAPService(f"{archive.url}/tap").search("SELECT * FROM ivoa.obscore")) == 0
+
+
+@pytest.mark.slow
+def test_two_set_ups_at_once_are_one(new_house, specola):
+    house = new_house("one")
+    program = Path(sys.executable).parent / "specola"
+    both = [
+        subprocess.Popen([program, "up"], env=environment_of(house), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert specola(house, "doctor").returncode == 0
+
+
+@pytest.mark.slow
+def test_an_archive_lives_on_an_existing_server(new_house, specola, monkeypatch):
+    # The "existing server": a cluster of another installation, started by hand.
+    elsewhere = new_house("server")
+    make_folders(elsewhere)
+    render_all(elsewhere)
+    cluster = elsewhere.clusters[0]
+    with locked(elsewhere) as lock:
+        clusters.initialise(elsewhere, cluster, lock)
+    postgres = next(service for service in services(elsewhere) if service.name == f"postgres-{cluster.name}")
+    server = subprocess.Popen(postgres.command, env=postgres.environment, stderr=subprocess.DEVNULL)
+    try:
+        clusters.wait_until_ready(elsewhere.superuser_dsn(cluster))
+        dsn = elsewhere.superuser_dsn(cluster, "spectra")
+        monkeypatch.setenv("SPECOLA_DSN_PUBLIC", dsn)
+        house = replace(new_house("archive"), dsns={"public": dsn})
+        done = specola(house, "up")
+        assert done.returncode == 0, done.stderr
+        assert specola(house, "doctor").returncode == 0
+        assert not (house.var / "postgres" / "public").exists()
+        public = house.archive("public")
+        assert len(pyvo.dal.TAPService(f"{public.url}/tap").search("SELECT TOP 1 table_name FROM tap_schema.tables")) == 1
+        with closing(clusters.connect(public.dsn)) as conn, conn.cursor() as cursor:
+            cursor.execute("SELECT current_database(), current_user")
+            assert cursor.fetchone() == ("spectra", "gavoadmin")
+        # From now on the superuser is not needed: a start without a usable password of his works.
+        monkeypatch.setenv("SPECOLA_DSN_PUBLIC", dsn.replace("cluster-public.pgpass", "taken-away"))
+        assert specola(house, "down").returncode == 0
+        assert specola(house, "up").returncode == 0
+    finally:
+        specola(house, "down")
+        server.send_signal(signal.SIGINT)
+        server.wait(30)
+
+
+def test_a_taken_port_is_named_before_anything_is_made(new_house, specola):
+    house = new_house("one")
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", house.base_port + 1))
+        other.listen()
+        done = specola(house, "up")
+    assert done.returncode == 1
+    assert str(house.base_port + 1) in done.stderr
+    assert "SPECOLA_PORT" in done.stderr
+    assert not (house.var / "postgres" / "public").exists()
+
+
+def test_down_where_nothing_runs_says_so(new_house, specola):
+    house = new_house("one")
+    done = specola(house, "down")
+    assert done.returncode == 0
+    assert "nothing" in done.stdout
+    assert specola(house, "status").returncode == 3
+    assert specola(house, "restart").returncode == 1
+    assert specola(house, "logs").returncode == 1
+    assert specola(house, "doctor").returncode == 1
+
+
+def test_a_folder_that_can_not_be_written_is_one_clear_error(specola):
+    house = House(var=Path("/proc/nowhere"), base_port=29000, repository=Path("/"))
+    done = specola(house, "up")
+    assert done.returncode == 1
+    assert "SPECOLA_VAR" in done.stderr
+    assert "Traceback" not in done.stderr

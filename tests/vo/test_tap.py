@@ -1,0 +1,130 @@
+"""TAP as pyvo, and nothing of us, sees it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import pyvo
+from astropy import units
+from astropy.table import Table
+
+from ingest.registry import standard_tables
+from ops.house import Archive
+
+
+@pytest.fixture(scope="module")
+def tap(archive: Archive) -> pyvo.dal.TAPService:
+    return pyvo.dal.TAPService(f"{archive.url}/tap")
+
+
+def test_every_table_has_the_rows_of_the_bundle(tap: pyvo.dal.TAPService, demo: SimpleNamespace) -> None:
+    for name, path in (
+        ("spectra", "manifest.parquet"),
+        *((n, f"catalogues/{n}.parquet") for n in ("redshifts", "photometry", "pointings", "slits", "truth")),
+    ):
+        found = tap.search(f"SELECT count(*) AS n FROM {demo.schema}.{name}")["n"][0]
+        assert found == pq.ParquetFile(demo.bundle / path).metadata.num_rows > 0, name
+
+
+def test_values_are_the_bundles(tap: pyvo.dal.TAPService, demo: SimpleNamespace) -> None:
+    columns = [
+        "redshift_id",
+        "object_id",
+        "spectrum_id",
+        "z",
+        "z_err",
+        "flag_label",
+        "confidence",
+        "broad_line",
+        "secure",
+        "class",
+    ]
+    served = tap.search(f"SELECT {', '.join(columns)} FROM {demo.schema}.redshifts ORDER BY redshift_id", maxrec=10**6).to_table()
+    rows = sorted(
+        pq.read_table(demo.bundle / "catalogues/redshifts.parquet", columns=columns).to_pylist(), key=lambda r: r["redshift_id"]
+    )
+    assert len(served) == len(rows)
+    for name in columns:
+        for row, value in zip(rows, served[name], strict=True):
+            missing = np.ma.is_masked(value) or value == "" or (isinstance(value, (float, np.floating)) and np.isnan(value))
+            assert (missing and row[name] is None) or value == row[name], (row["redshift_id"], name, value, row[name])
+
+
+def test_sync_and_async_agree(tap: pyvo.dal.TAPService, demo: SimpleNamespace) -> None:
+    query = f"SELECT spectrum_id, snr FROM {demo.schema}.spectra WHERE snr > 2 ORDER BY spectrum_id"
+    direct, job = tap.run_sync(query).to_table(), tap.run_async(query).to_table()
+    assert len(direct) > 0
+    assert (direct["spectrum_id"] == job["spectrum_id"]).all()
+    assert (direct["snr"] == job["snr"]).all()
+
+
+def test_a_join_across_all_tables(tap: pyvo.dal.TAPService, demo: SimpleNamespace) -> None:
+    schema = demo.schema
+    found = tap.search(
+        f"SELECT s.spectrum_id, r.z, p.mag_selection, f.seeing, l.length FROM {schema}.spectra AS s"
+        f" JOIN {schema}.redshifts AS r ON r.spectrum_id = s.spectrum_id"
+        f" JOIN {schema}.photometry AS p ON p.object_id = s.object_id"
+        f" JOIN {schema}.pointings AS f ON f.pointing_id = s.pointing_id"
+        f" JOIN {schema}.slits AS l ON l.slit_id = s.slit_id WHERE r.secure = 'True'"
+    ).to_table()
+    assert len(found) > 50
+    assert np.all(found["length"] > 0)
+
+
+def test_cone_and_footprint(tap: pyvo.dal.TAPService, demo: SimpleNamespace) -> None:
+    row = tap.search(
+        f"SELECT TOP 1 spectrum_id, ra, dec, pointing_id FROM {demo.schema}.spectra WHERE pointing_id IS NOT NULL"
+    ).to_table()[0]
+    near = tap.search(
+        f"SELECT spectrum_id FROM {demo.schema}.spectra"
+        f" WHERE 1=CONTAINS(POINT(ra, dec), CIRCLE({row['ra']}, {row['dec']}, 0.0003))"
+    ).to_table()
+    assert row["spectrum_id"] in list(near["spectrum_id"])
+    inside = tap.search(
+        f"SELECT pointing_id FROM {demo.schema}.pointings WHERE 1=CONTAINS(POINT({row['ra']}, {row['dec']}), footprint)"
+    ).to_table()
+    assert row["pointing_id"] in list(inside["pointing_id"])
+
+
+def test_upload_join(tap: pyvo.dal.TAPService, demo: SimpleNamespace) -> None:
+    some = tap.search(f"SELECT TOP 5 object_id FROM {demo.schema}.spectra ORDER BY object_id").to_table()
+    mine = Table({"object_id": [str(v) for v in some["object_id"]], "weight": np.arange(len(some), dtype=float)})
+    found = tap.run_sync(
+        f"SELECT u.weight, s.object_id FROM TAP_UPLOAD.mine AS u JOIN {demo.schema}.spectra AS s ON s.object_id = u.object_id",
+        uploads={"mine": mine},
+    ).to_table()
+    assert set(found["object_id"]) == set(mine["object_id"])
+
+
+def test_tap_schema_says_what_the_registry_says(tap: pyvo.dal.TAPService, demo: SimpleNamespace) -> None:
+    for table in ("spectra", "redshifts", "photometry", "pointings", "slits"):
+        rows = tap.search(
+            f"SELECT column_name, unit, ucd, description FROM tap_schema.columns WHERE table_name='{demo.schema}.{table}'"
+        ).to_table()
+        served = {str(row["column_name"]).strip('"'): row for row in rows}
+        for column in standard_tables()[table].published:
+            row = served[column.name]
+            assert str(row["unit"] or "") == column.unit, column.name
+            assert str(row["ucd"] or "") == column.ucd, column.name
+            assert " ".join(str(row["description"]).split()) == column.description, column.name
+        assert all(str(row["description"]).strip() for row in rows), table
+        for row in rows:
+            units.Unit(str(row["unit"] or ""), format="vounit", parse_strict="raise")
+
+
+def test_simulated_is_said(tap: pyvo.dal.TAPService, demo: SimpleNamespace) -> None:
+    tables = tap.search(f"SELECT table_name, description FROM tap_schema.tables WHERE schema_name='{demo.schema}'").to_table()
+    assert len(tables) == 6
+    for row in tables:
+        assert str(row["description"]).startswith("SIMULATED"), row["table_name"]
+    release = tap.search(f"SELECT title, simulated FROM specola.releases WHERE schema_name='{demo.schema}'").to_table()[0]
+    assert release["title"].startswith("SIMULATED")
+    assert release["simulated"]
+
+
+def test_wrong_adql_is_an_error_that_says_where(tap: pyvo.dal.TAPService) -> None:
+    with pytest.raises(pyvo.dal.DALQueryError, match="nosuchtable"):
+        tap.search("SELECT * FROM nosuchtable")
