@@ -1,0 +1,1 @@
+"""One module a command of ``specola-reduce``; each only parses arguments, reports progress, and calls the library."""
