@@ -9,7 +9,7 @@ from typing import IO, Literal
 
 from ops.errors import CommandError, SettingsError
 
-__all__ = ["ARCHIVES", "DEBIAN_PYTHON", "OWNER", "Archive", "ArchiveName", "Server", "dsn_of"]
+__all__ = ["ARCHIVES", "DEBIAN_PYTHON", "OWNER", "Archive", "ArchiveName", "Server", "dsn_of", "without_login"]
 
 ArchiveName = Literal["public", "staging"]
 ARCHIVES: tuple[ArchiveName, ArchiveName] = ("public", "staging")
@@ -77,10 +77,9 @@ class Archive:
     @property
     def dsn(self) -> str:
         """libpq DSN of the owner role. The password is in the passfile it names, never in the string."""
-        from psycopg2.extensions import parse_dsn
+        from psycopg2.extensions import make_dsn
 
-        kept = {key: value for key, value in parse_dsn(self.admin_dsn).items() if key not in {"user", "password", "passfile"}}
-        return dsn_of(**kept, user=OWNER, passfile=self.passfile)
+        return str(make_dsn(without_login(self.admin_dsn), user=OWNER, passfile=str(self.passfile)))
 
     @property
     def environment(self) -> dict[str, str]:
@@ -148,3 +147,10 @@ def dsn_of(**parts: object) -> str:
     from psycopg2.extensions import make_dsn
 
     return str(make_dsn(**{key: str(value) for key, value in parts.items()}))
+
+
+def without_login(dsn: str) -> str:
+    """A libpq DSN less the name, password and passfile of whoever it is for."""
+    from psycopg2.extensions import parse_dsn
+
+    return dsn_of(**{key: value for key, value in parse_dsn(dsn).items() if key not in {"user", "password", "passfile"}})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import shlex
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,14 +69,22 @@ def services(house: House) -> tuple[Service, ...]:
         for archive in house.archives
         for server in archive.servers
     ]
-    found.append(Service("nginx", 2, (NGINX, "-e", "stderr", "-c", str(house.etc / "nginx.conf")), house.var, plain))
+    found.append(
+        Service(
+            "portal",
+            2,
+            (sys.executable, "-m", "gunicorn", "--config", "python:portal.serving", "portal.wsgi"),
+            house.repository,
+            plain | house.environment,
+        )
+    )
+    found.append(Service("nginx", 3, (NGINX, "-e", "stderr", "-c", str(house.etc / "nginx.conf")), house.var, plain))
     return tuple(found)
 
 
-def sitename(archive: Archive | None = None) -> str:
-    """Title of the installation, or of one of its archives."""
-    name = os.environ.get("SPECOLA_SITENAME") or "Specola spectroscopic archive"
-    return f"{name} (staging)" if archive is not None and archive.name == "staging" else name
+def sitename(house: House, archive: Archive) -> str:
+    """Title of an archive."""
+    return f"{house.sitename} (staging)" if archive.name == "staging" else house.sitename
 
 
 def defaultmeta(house: House, archive: Archive) -> str:
@@ -86,7 +95,7 @@ def defaultmeta(house: House, archive: Archive) -> str:
     return render(
         house.repository / "etc" / "defaultmeta.txt.in",
         {
-            "sitename": sitename(archive),
+            "sitename": sitename(house, archive),
             "authority": house.authority,
             "contact": house.contact,
             "url": archive.url,
@@ -128,7 +137,7 @@ def render_all(house: House) -> set[str]:
     texts[house.var / "www" / "portal" / "index.html"] = render(
         templates / "landing.html.in",
         {
-            "sitename": sitename(),
+            "sitename": house.sitename,
             "public_url": house.archive("public").url,
             "staging_url": house.archive("staging").url,
             "contact": house.contact,
@@ -160,7 +169,7 @@ def _gavorc(house: House, archive: Archive, server: Server, memory: int) -> str:
             "port": server.port,
             "suffix": server.suffix,
             "url": archive.url,
-            "sitename": sitename(archive),
+            "sitename": sitename(house, archive),
             "adminpasswd": secret(house.secrets / f"{archive.name}-admin"),
             "index_memory": _between(64, memory // 16, 2000),
             "authority": house.authority,
@@ -231,6 +240,7 @@ def _nginx(house: House) -> str:
             "cache": house.archive("public").cache,
             "www": house.var / "www",
             "portal_port": house.base_port,
+            "portal_socket": house.portal_socket,
             "upstreams": "".join(upstreams),
             "servers": "".join(servers),
         },

@@ -230,7 +230,7 @@ def _answers(house: House) -> Iterator[Finding]:
     """Answers."""
     if not supervision.Supervisor(house).is_running():
         return
-    addresses = [f"{house.url}/"]
+    addresses = [f"{house.url}/", f"{house.url}/health"]
     addresses += [f"http://127.0.0.1:{house.base_port + number}/tap/capabilities" for number in (1, 2)]
     for address in addresses:
         yield Finding(f"{address} answers", raising.answers(address), "", "Run: specola restart; then specola logs")

@@ -11,9 +11,11 @@ SPECOLA_PORT         portal; +1 public, +2 staging archive   8080
 SPECOLA_AUTHORITY    IVOA authority of the identifiers       ``org.specola.demo``
 SPECOLA_DSN_PUBLIC   libpq DSN of an existing server         none: a private cluster
 SPECOLA_DSN_STAGING  the same for staging                    none: a private cluster
+SPECOLA_DSN_SURVEY   libpq DSN of the survey database        none: in the team's private cluster
 SPECOLA_URL          public base URL of the archive, when    ``http://127.0.0.1:<port + 1>``
                      another web server stands in front
 SPECOLA_CONTACT      e-mail address users may write to       ``archive@specola.example.org``
+SPECOLA_SITENAME     title of the installation               Specola spectroscopic archive
 SPECOLA_PROCESSES    DaCHS processes of the public archive   one a core, at most 4
 ==================== ======================================= ==========================================
 """
@@ -27,7 +29,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ops.archive import ARCHIVES, Archive, ArchiveName, Server, dsn_of
+from ops.archive import ARCHIVES, Archive, ArchiveName, Server, dsn_of, without_login
 from ops.errors import SettingsError
 
 __all__ = ["ARCHIVES", "Archive", "ArchiveName", "Cluster", "House", "Server"]
@@ -38,6 +40,8 @@ _LONGEST_SOCKET = "/supervisor.sock.4194304"
 """The longest socket name we make: supervisord links ``<name>.<pid>`` before it renames."""
 _MOST_PROCESSES = 8
 """The servers' ports are the ten above the staging archive's."""
+_UNQUOTABLE = re.compile(r'["\\;#\x00-\x1f]')
+"""What can not stand in every configuration file a setting goes into."""
 _AUTHORITY = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._~-]{2,}")
 
 
@@ -75,6 +79,9 @@ class House:
     processes: int = 1
     """DaCHS processes of the public archive; the staging archive has one."""
     dsns: Mapping[ArchiveName, str] = field(default_factory=dict)
+    dsn_survey: str = ""
+    """DSN of the survey database's owner on an existing server."""
+    sitename: str = "Specola spectroscopic archive"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> House:
@@ -102,10 +109,15 @@ class House:
         processes = env.get("SPECOLA_PROCESSES") or str(min(os.cpu_count() or 1, 4))
         if not processes.isascii() or not processes.isdigit() or not 1 <= int(processes) <= _MOST_PROCESSES:
             raise SettingsError(f"SPECOLA_PROCESSES is {processes!r}", f"Give a number from 1 to {_MOST_PROCESSES}.")
+        for name in ("CONTACT", "SITENAME", "URL"):
+            if found := _UNQUOTABLE.search(env.get(f"SPECOLA_{name}") or ""):
+                raise SettingsError(
+                    f"SPECOLA_{name} has the character {found[0]!r}", 'Leave out quotation marks ("), \\, ; and #.'
+                )
         dsns: dict[ArchiveName, str] = {}
-        for name in ARCHIVES:
-            if dsn := env.get(f"SPECOLA_DSN_{name.upper()}"):
-                dsns[name] = dsn
+        for archive in ARCHIVES:
+            if dsn := env.get(f"SPECOLA_DSN_{archive.upper()}"):
+                dsns[archive] = dsn
         return cls(
             var=Path(os.path.normpath(var)),
             base_port=int(text),
@@ -115,7 +127,28 @@ class House:
             public_url=(env.get("SPECOLA_URL") or "").rstrip("/"),
             processes=int(processes),
             dsns=dsns,
+            dsn_survey=env.get("SPECOLA_DSN_SURVEY") or "",
+            sitename=env.get("SPECOLA_SITENAME") or cls.sitename,
         )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables from which another process of this account, such as the portal, finds the same installation.
+
+        DSNs of existing servers are in it without the administrator's name and password: nobody needs these once the
+        archives are made.
+        """
+        return {
+            "SPECOLA_VAR": str(self.var),
+            "SPECOLA_PORT": str(self.base_port),
+            "SPECOLA_AUTHORITY": self.authority,
+            "SPECOLA_CONTACT": self.contact,
+            "SPECOLA_SITENAME": self.sitename,
+            "SPECOLA_URL": self.public_url,
+            "SPECOLA_PROCESSES": str(self.processes),
+            "SPECOLA_DSN_SURVEY": self.dsn_survey,
+            **{f"SPECOLA_DSN_{name.upper()}": without_login(dsn) for name, dsn in self.dsns.items()},
+        }
 
     @property
     def url(self) -> str:
@@ -138,6 +171,11 @@ class House:
         return self.var / "secrets"
 
     @property
+    def portal_socket(self) -> Path:
+        """Unix socket on which the portal answers, behind nginx."""
+        return self.sockets / "portal.sock"
+
+    @property
     def sockets(self) -> Path:
         """Folder (0700) of the Unix sockets: ``var/run``, or a short one in /tmp when that path is too long."""
         inside = self.var / "run"
@@ -153,8 +191,10 @@ class House:
         found = []
         if "public" not in self.dsns:
             found.append(Cluster("public", self.var / "postgres" / "public", 5432, ("archive",)))
-        if "staging" not in self.dsns:
-            found.append(Cluster("team", self.var / "postgres" / "team", 5433, ("staging", "survey")))
+        team = {"staging": "staging" not in self.dsns, "survey": not self.dsn_survey}
+        if any(team.values()):
+            databases = tuple(name for name, private in team.items() if private)
+            found.append(Cluster("team", self.var / "postgres" / "team", 5433, databases))
         return tuple(found)
 
     @property
@@ -210,5 +250,7 @@ class House:
 
     @property
     def survey_dsn(self) -> str:
-        """libpq DSN of the team's survey database, as its owner ``survey`` (private cluster only)."""
-        return dsn_of(host=self.sockets, port=5433, dbname="survey", user="survey", passfile=self.secrets / "survey.pgpass")
+        """libpq DSN of the team's survey database, as its owner: ``survey`` where the cluster is ours."""
+        return self.dsn_survey or dsn_of(
+            host=self.sockets, port=5433, dbname="survey", user="survey", passfile=self.secrets / "survey.pgpass"
+        )

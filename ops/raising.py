@@ -6,6 +6,8 @@ import errno
 import http.client
 import os
 import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from ops import clusters, configuration, dachsroot, files
-from ops.errors import OpsError
+from ops.errors import CommandError, OpsError
 from ops.house import Archive, House
 from ops.supervision import Supervisor, stop_orphans
 
@@ -55,13 +57,16 @@ def raise_house(house: House, report: Report = _quiet) -> None:
         if not all(map(dachsroot.is_initialised, house.archives)):
             report("DaCHS: first initialisation (half a minute, once)")
         with ThreadPoolExecutor() as pool:
+            prepared = pool.submit(_prepare_portal, house)
             list(pool.map(lambda archive: dachsroot.initialise(house, archive, lock), house.archives))
-        report("DaCHS and nginx")
+            prepared.result()
+        report("DaCHS, portal and nginx")
         for service in configuration.services(house):
             if service.stage > 0:
                 supervisor.start_service(service.name)
         with ThreadPoolExecutor() as pool:
             list(pool.map(partial(_wait_for_archive, house, supervisor), house.archives))
+        _wait_for(supervisor, ("portal", "nginx"), f"{house.url}/health", 90)
         _wait_for_supervisor(supervisor)
 
 
@@ -80,7 +85,7 @@ def lower(house: House) -> bool:
 def restart(house: House, names: Sequence[str], report: Report = _quiet) -> None:
     """Restart services and return when everything answers again.
 
-    :param names: services; none means those that run code of this repository (the two DaCHS)
+    :param names: services; none means those that run code of this repository (DaCHS and the portal)
     :raises OpsError: for a name that is no service, or when nothing runs
     """
     known = [service.name for service in configuration.services(house)]
@@ -90,7 +95,7 @@ def restart(house: House, names: Sequence[str], report: Report = _quiet) -> None
     supervisor = Supervisor(house)
     if not supervisor.is_running():
         raise OpsError("nothing runs, so nothing can be restarted", "Run `specola up`.")
-    for name in names or [name for name in known if name.startswith("dachs-")]:
+    for name in names or [name for name in known if name.startswith(("dachs-", "portal"))]:
         report(f"stopping {name}")
         supervisor.stop_service(name)
     raise_house(house, report)
@@ -157,19 +162,41 @@ def _wait_for_archive(house: House, supervisor: Supervisor, archive: Archive, se
     addresses = [f"http://127.0.0.1:{server.port}/tap/capabilities" for server in archive.servers]
     # through nginx last: it may answer from its cache, or by the first process alone
     for address in (*addresses, f"http://127.0.0.1:{house.base_port + number}/tap/capabilities"):
-        _wait_for(supervisor, archive, address, seconds)
+        _wait_for(supervisor, (*(server.name for server in archive.servers), "nginx"), address, seconds)
 
 
-def _wait_for(supervisor: Supervisor, archive: Archive, address: str, seconds: float) -> None:
+def _wait_for(supervisor: Supervisor, names: Sequence[str], address: str, seconds: float) -> None:
+    """Wait until an address answers; names are of the services it needs."""
     alive = _grace(supervisor.check_alive)
     end = time.monotonic() + seconds
     while not answers(address, seconds=30):
-        for server in archive.servers:
-            alive(server.name)
-        alive("nginx")
+        for name in names:
+            alive(name)
         if time.monotonic() > end:
-            raise OpsError(f"{address} does not answer after {seconds:.0f} s", f"Look at `specola logs dachs-{archive.name}`.")
+            raise OpsError(f"{address} does not answer after {seconds:.0f} s", f"Look at `specola logs {names[0]}`.")
         time.sleep(0.15)
+
+
+def _prepare_portal(house: House) -> None:
+    """Bring the survey database's tables and the portal's static files up to what this checkout wants.
+
+    :raises CommandError: with what Django printed
+    """
+    command = [sys.executable, "-m", "portal", "prepare"]
+    plain = {"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", "HOME": str(house.var / "home")}
+    done = subprocess.run(
+        command,
+        env=plain | house.environment,
+        cwd=house.repository,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        raise CommandError(command, done.returncode, done.stdout, "Run `specola up` again when that is mended.")
 
 
 def _wait_for_supervisor(supervisor: Supervisor, seconds: float = 10) -> None:

@@ -53,7 +53,7 @@ def status_of(house: House, answers: Callable[[str], bool]) -> Status:
     :param answers: tells whether an address answers
     """
     states = Supervisor(house).states()
-    asked = {"nginx": f"{house.url}/"}
+    asked = {"nginx": f"{house.url}/", "portal": f"{house.url}/health"}
     servers = [server for archive in house.archives for server in archive.servers]
     asked |= {server.name: f"http://127.0.0.1:{server.port}/tap/availability" for server in servers}
     rows = []

@@ -138,7 +138,7 @@ class Supervisor:
         if not states and pid is None:
             return False
         try:
-            for name in sorted(states, key=lambda n: ("nginx" not in n, "dachs" not in n)):
+            for name in sorted(states, key=lambda n: ("nginx" not in n, not n.startswith(("dachs", "portal")))):
                 if states[name].state not in {"STOPPED", "EXITED", "FATAL"}:
                     self.stop_service(name)
             self._call("supervisor.shutdown")
@@ -192,6 +192,10 @@ def orphans(house: House) -> list[tuple[str, int]]:
         for variable in variables
         if variable in wanted and b"serve" in command
     ]
+    mine = f"SPECOLA_VAR={house.var}".encode()
+    # of gunicorn's processes the first one only: the others end with it
+    gunicorns = {pid for pid, command, variables in _processes() if mine in variables and b"gunicorn" in command}
+    found += [("portal", pid) for pid in gunicorns if _parent(pid) not in gunicorns]
     return found
 
 
@@ -227,7 +231,18 @@ def stop_orphans(house: House, seconds: float = 30) -> list[str]:
 
 
 def _exists(pid: int) -> bool:
+    return _stat(pid)[:1] not in ([], ["Z"])
+
+
+def _parent(pid: int) -> int:
+    """Process id of a process's parent, 0 when it is gone."""
+    found = _stat(pid)
+    return int(found[1]) if found else 0
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields of /proc/PID/stat from the state on; none when there is no such process."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return False
+        return []

@@ -74,7 +74,14 @@ def test_servers_that_outlived_a_killed_supervisor_are_found_and_replaced(new_ho
     os.kill(pid, signal.SIGKILL)
     while Supervisor(house).is_running():
         time.sleep(0.05)
-    assert {name for name, _ in orphans(house)} == {"postgres-public", "postgres-team", "dachs-public", "dachs-staging", "nginx"}
+    assert {name for name, _ in orphans(house)} == {
+        "postgres-public",
+        "postgres-team",
+        "dachs-public",
+        "dachs-staging",
+        "portal",
+        "nginx",
+    }
     assert "outlived" in specola(house, "doctor").stdout
     done = specola(house, "up")
     assert done.returncode == 0, done.stderr

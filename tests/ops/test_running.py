@@ -45,7 +45,7 @@ def test_status_says_for_a_script_what_runs(house, specola):
     found = json.loads(done.stdout)
     assert found["running"] is True
     assert {row["name"]: row["state"] for row in found["services"]} == dict.fromkeys(
-        ["postgres-public", "postgres-team", "dachs-public", "dachs-public-2", "dachs-staging", "nginx"], "RUNNING"
+        ["postgres-public", "postgres-team", "dachs-public", "dachs-public-2", "dachs-staging", "portal", "nginx"], "RUNNING"
     )
     assert found["addresses"]["public"] == house.archive("public").url
 
