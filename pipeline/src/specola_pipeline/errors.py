@@ -1,0 +1,27 @@
+"""What can go wrong, one tree::
+
+PipelineError                    every error a user can mend; its message names the file, what was found, and what to do
+├── InstrumentError              an instrument file is wrong, or there is none for a frame
+├── FrameError                   a raw frame can not be read, or its header lacks what is needed
+└── TableError                   a table that comes with the package (lines, sky, extinction, standards) is not there
+"""
+
+from __future__ import annotations
+
+__all__ = ["FrameError", "InstrumentError", "PipelineError", "TableError"]
+
+
+class PipelineError(Exception):
+    """An error that names the file, what was found, what was expected, and what to do."""
+
+
+class InstrumentError(PipelineError):
+    """An instrument file is wrong, or no instrument fits."""
+
+
+class FrameError(PipelineError):
+    """A frame can not be read, or its header lacks what is needed."""
+
+
+class TableError(PipelineError):
+    """A table of the package is not there or not as expected."""
