@@ -19,7 +19,7 @@ down: ## stop what runs
 
 test: ## own set-up, then every test on real servers (also while a demo runs)
 	@bin/house --test --extras test setup
-	@bin/house --test --extras test run python -m pytest $(PYTEST)
+	@bin/house --test --extras test run bin/test $(PYTEST)
 
 bench: ## measure ingest beside dachs imp and COPY
 	@bin/house --test --extras test setup
