@@ -6,6 +6,7 @@ together by hand takes one. Values the formatter does not know are left to `astr
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-__all__ = ["Card", "hdu_bytes", "read_row"]
+__all__ = ["Card", "hdu_bytes", "ones_complement_sum", "read_row"]
 
 Card = tuple[str, Any, str]
 """Keyword, value, comment."""
@@ -38,15 +39,17 @@ def _value_text(value: Any) -> str | None:
     if isinstance(value, int):
         return f"{value:>20}"
     if isinstance(value, float) and math.isfinite(value):
-        return f"{repr(value).upper():>20}"
+        # a negative zero is written as zero: it equals it, and so has the same place in the cache of cards
+        return f"{repr(value + 0.0).upper():>20}"
     if isinstance(value, str) and value.isascii() and value.isprintable():
         escaped = value.replace("'", "''")
         return f"'{escaped:<8}'".ljust(20)
     return None
 
 
+@functools.lru_cache(maxsize=8192, typed=True)
 def _card_image(keyword: str, value: Any, comment: str) -> str:
-    """A card as text, a multiple of 80 characters.
+    """A card as text, a multiple of 80 characters. Most of a survey's cards are the same in all of its files, so they are kept.
 
     Raises
     ------
@@ -61,7 +64,7 @@ def _card_image(keyword: str, value: Any, comment: str) -> str:
     return str(fits.Card(keyword, value, comment).image)
 
 
-def _ones_complement_sum(content: bytes) -> int:
+def ones_complement_sum(content: bytes) -> int:
     """The 32-bit ones' complement sum of FITS (appendix J); the length must be a multiple of four bytes."""
     total = int(np.frombuffer(content, ">u4").sum(dtype=np.uint64))
     while total >> 32:
@@ -95,7 +98,7 @@ def hdu_bytes(cards: Iterable[Card], data: bytes = b"") -> bytes:
         The data, big-endian, without padding.
     """
     data += b"\0" * (-len(data) % _BLOCK)
-    data_sum = _ones_complement_sum(data) if data else 0
+    data_sum = ones_complement_sum(data) if data else 0
     last: dict[str, Card] = {}
     for card in cards:
         last[card[0]] = card
@@ -106,7 +109,7 @@ def hdu_bytes(cards: Iterable[Card], data: bytes = b"") -> bytes:
     text += f"{'END':<80}"
     header = text.encode("ascii")
     header += b" " * (-len(header) % _BLOCK)
-    total = _ones_complement_sum(header) + data_sum
+    total = ones_complement_sum(header) + data_sum
     total = (total & _WORD) + (total >> 32)
     return header[:place] + _ascii_checksum(~total & _WORD).encode("ascii") + header[place + 16 :] + data
 

@@ -26,6 +26,7 @@ COMMANDS = (
     "demo",
     "mock",
     "check_vo",  # check-vo
+    "validate",
 )
 """Modules of :mod:`specola.commands`, in the order of the help page."""
 

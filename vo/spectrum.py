@@ -74,13 +74,20 @@ def read_spectrum(path: Path, flux_unit: str) -> SpectrumTable:
                 name=header[f"TTYPE{number}"].strip().lower(),
                 data=np.asarray(row[number - 1]),
                 unit=_vounit(header.get(f"TUNIT{number}", "").strip(), flux_unit),
-                ucd=header.get(f"TUCD{number}", "").strip(),
-                utype=header.get(f"TUTYP{number}", "").strip(),
+                ucd=header.get(f"TUCD{number}", "").strip().replace(";meta.main", ""),
+                utype=_utype(header.get(f"TUTYP{number}", "").strip()),
                 description=_DESCRIPTIONS.get(header[f"TTYPE{number}"].strip(), header.comments[f"TTYPE{number}"]),
             )
             for number in range(1, header["TFIELDS"] + 1)
         )
     return SpectrumTable(columns)
+
+
+def _utype(text: str) -> str:
+    """A file's utype as one of the Spectrum data model; ESO's own, of further fluxes, are none of it."""
+    if text.startswith("spec:"):
+        return "Spectrum." + text.removeprefix("spec:")
+    return "" if text.startswith("eso:") else text
 
 
 _DESCRIPTIONS = {
@@ -100,6 +107,16 @@ def cut(table: SpectrumTable, lower: float, upper: float) -> SpectrumTable:
     return SpectrumTable(
         tuple(SpectrumColumn(c.name, c.data[keep], c.unit, c.ucd, c.utype, c.description) for c in table.columns)
     )
+
+
+def _set_snr(header: fits.Header, table: SpectrumTable) -> None:
+    """SNR of what was cut out: the median over its pixels with quality 0, none where there is no such pixel."""
+    arrays = {column.name: column.data for column in table.columns}
+    header.pop("SNR", None)
+    good = arrays["qual"] == 0
+    if good.any():
+        ratio = arrays["flux"][good].astype(np.float64) / arrays["err"][good].astype(np.float64)
+        header["SNR"] = (float(np.median(ratio)), "Median S/N per pixel where QUAL is 0")
 
 
 def fits_bytes(path: Path, table: SpectrumTable) -> bytes:
@@ -125,6 +142,7 @@ def fits_bytes(path: Path, table: SpectrumTable) -> bytes:
         hdu.header["TDMIN1"], hdu.header["TDMAX1"] = low, high
         hdu.header["SPEC_VAL"], hdu.header["SPEC_BW"] = (low + high) / 20.0, (high - low) / 10.0
         primary.header["WAVELMIN"], primary.header["WAVELMAX"] = low / 10.0, high / 10.0
+        _set_snr(primary.header, table)
         primary.header["HISTORY"] = "Cut out in wavelength by the archive"
         buffer = io.BytesIO()
         fits.HDUList([primary, hdu]).writeto(buffer, checksum=True)

@@ -26,7 +26,7 @@ from ingest.mock.parent import (
     subset,
 )
 from ingest.mock.redshifts import Measured, measure
-from ingest.mock.setup import FLUX_UNIT, Floats, Mock
+from ingest.mock.setup import FLUX_SCATTER, FLUX_UNIT, Floats, Mock
 from ingest.mock.templates import GALAXY_DISPERSION, LINES, library, line_widths
 from ingest.specfile import Extra, SpectrumData, write_spectrum
 
@@ -36,8 +36,6 @@ SECONDARY_RATE = 0.025
 """Share of the spectra that are second objects of their slits."""
 LOST_RATE = 0.012
 """Share of the objects that missed their slits."""
-FLUX_SCATTER = 0.10
-"""Scatter of the absolute flux calibration, in ln(flux)."""
 SPIKE_RATE = 0.02
 """Share of the spectra with a cosmic ray that the reduction missed."""
 
@@ -120,7 +118,7 @@ def make_pointing(mock: Mock, pointing: Pointing, folder: Path) -> dict[str, pa.
     flux, err, sky = (values.astype(np.float32) for values in (made.observed.flux, made.observed.err, made.observed.sky))
     cards = tables.header_cards(made)
     for i, row in enumerate(rows):
-        extra = Extra("BGFLUX", sky[i], FLUX_UNIT, "phot.flux.density;instr.background", "Sky that was subtracted")
+        extra = Extra("BGFLUX", sky[i], FLUX_UNIT, "phot.flux.density;em.wl;instr.background", "Sky that was subtracted")
         data = SpectrumData(wave, flux[i], err[i], made.observed.qual[i], (extra,))
         row["file_size"], row["file_sha256"] = write_spectrum(folder / row["file"], row, data, cards)
     content: dict[str, Any] = {

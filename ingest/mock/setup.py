@@ -36,6 +36,8 @@ Z_ERROR = 0.00047
 """Scatter of the measured redshifts over 1 + z (Scodeggio et al. 2018, section 5.2)."""
 SUCCESS = {4: 0.99, 3: 0.97, 2: 0.90, 9: 0.90, 1: 0.50}
 """Probability that a redshift of a confidence class is right."""
+FLUX_SCATTER = 0.10
+"""Scatter of the absolute flux calibration, in ln(flux)."""
 CREATED = "2025-01-01T00:00:00Z"
 """Date of the mock's definition. It stands as the date of every product, so that a seed gives the same bytes on any day."""
 

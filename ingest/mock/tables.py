@@ -52,6 +52,8 @@ def header_cards(made: Observation) -> Row:
     """Primary header cards that all files of a pointing have."""
     return {
         "ORIGIN": ("Specola simulation", "These data are simulated"),
+        "PROCSOFT": f"specola {setup.RELEASE} simulation",
+        "FLUXERR": (100.0 * setup.FLUX_SCATTER, "[percent] Error of the flux scale"),
         "SEEING": (made.night.seeing, "[arcsec] Seeing (FWHM)"),
         "AIRMASS": (made.night.airmass, "Mean airmass"),
     }

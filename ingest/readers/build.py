@@ -20,6 +20,7 @@ from ingest.bundle import BundleWriter, TableWriter, safe_name, sha256_of
 from ingest.errors import SourceError
 from ingest.readers.survey import Survey
 from ingest.registry import Column, table_of
+from ingest.sdp.cards import one_line
 from ingest.specfile import NO_DATA, AnyArray, SpectrumData, write_spectrum
 
 __all__ = ["Progress", "Reading", "Report", "SpectraBuilder", "no_data", "own_columns", "software", "spectra_bundle"]
@@ -154,6 +155,12 @@ def provenance(survey: Survey, sources: Sequence[Path], hashes: Mapping[Path, st
     }
 
 
+def survey_cards(survey: Survey) -> dict[str, Any]:
+    """Header cards that all files of a survey have: the programs that reduced its data, and ``[reader.cards]``."""
+    programs = ", ".join(f"{program['name']} {program['version']}" for program in survey.bundle.get("software", ()))
+    return {"PROCSOFT": one_line(programs) or None, **survey.option("cards", dict, {})}
+
+
 class SpectraBuilder:
     """Takes spectra one by one, writes their files and gathers their rows; made by `spectra_bundle`."""
 
@@ -166,6 +173,7 @@ class SpectraBuilder:
         self._seen: dict[str, set[str]] = {name: set() for name in tables}
         self._recommended: set[str] = set()
         self._keys = {name: table_of(name, own_columns(survey, name), **head_of(survey, name)).primary for name in tables}
+        self._cards = survey_cards(survey)
         self._identifier = re.compile(table_of("spectra").column("spectrum_id").pattern)
 
     def add(self, reading: Reading) -> None:
@@ -191,7 +199,7 @@ class SpectraBuilder:
         row["file"] = f"spectra/{shard}{identifier}.fits"
         path = self._folder / row["file"]
         path.parent.mkdir(exist_ok=True)
-        row["file_size"], row["file_sha256"] = write_spectrum(path, row, reading.data, reading.cards)
+        row["file_size"], row["file_sha256"] = write_spectrum(path, row, reading.data, {**self._cards, **reading.cards})
         if reading.work is not None:
             row["work_file"] = f"work/{shard}{safe_name(reading.work_name)}"
             work = self._folder / row["work_file"]

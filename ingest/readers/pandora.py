@@ -147,7 +147,8 @@ def _spectrum(name: str, hdus: fits.HDUList, survey: Survey) -> SpectrumData:
         about = known.get(hdu.name, {})
         extras.append(
             Extra(
-                hdu.name,
+                # the standard's name for the sky
+                "BGFLUX" if hdu.name == "SKY" else hdu.name,
                 _same_length(name, hdu, flux.size),
                 about.get("unit", ""),
                 about.get("ucd", ""),

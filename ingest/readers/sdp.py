@@ -8,6 +8,7 @@ which they differ by some milliarcseconds.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +30,10 @@ _TO_ANGSTROM = {"angstrom": 1.0, "nm": 10.0, "um": 1e4, "micron": 1e4}
 _FRAMES = {"BARYCENT", "HELIOCEN", "TOPOCENT"}
 _CALIBRATIONS = {"ABSOLUTE", "UNCALIBRATED"}
 _EQUATORIAL = {"FK5", "ICRS"}
+_KEPT = re.compile(
+    r"DATE|ORIGIN|FILTER|PROG_ID|PROGID\d+|OBID\d+|PROV\d+|M_EPOCH|SINGLEXP|OBSTECH|PROCSOFT|EXT_OBJ|TOT_FLUX|FLUXERR|TEXPTIME"
+)
+"""Cards that pass into the spectrum file as they are: what the manifest has no column for."""
 
 
 def read(
@@ -63,8 +68,9 @@ def read_file(path: Path, survey: Survey) -> Reading:
         data, unit = _spectrum(columns, survey)
         medium = "air" if "obs.atmos" in columns.ucd("WAVE") else "vacuum"
         row = _row(name, header, table.header, survey)
+        cards = {card.keyword: (card.value, card.comment) for card in header.cards if _KEPT.fullmatch(card.keyword)}
     row |= {"flux_unit": unit, "wave_medium": medium}
-    return Reading(source=name, row=row, data=data, work=content, work_name=name, work_format="application/fits")
+    return Reading(name, row, data, work=content, work_name=name, work_format="application/fits", cards=cards)
 
 
 class _Columns:
@@ -116,11 +122,10 @@ def _spectrum(columns: _Columns, survey: Survey) -> tuple[SpectrumData, str]:
         if column == "QUAL":
             qual |= np.where(values != 0, MASKED, 0).astype(np.int32)
         # The source's own QUAL keeps its values under another name, as QUAL has Specola's bits.
-        name = "SRC_QUAL" if column == "QUAL" else column
-        text = about.get(column, {}).get("description", "")
-        extras.append(
-            Extra(name, values, columns.unit(column), columns.ucd(column).replace(";src.net", "").replace(";meta.main", ""), text)
-        )
+        name = {"QUAL": "SRC_QUAL", "SKY": "BGFLUX"}.get(column, column)
+        own = about.get(column, {})
+        ucd = columns.ucd(column).replace(";src.net", "").replace(";meta.main", "") or own.get("ucd", "")
+        extras.append(Extra(name, values, columns.unit(column), ucd, own.get("description", "")))
     return SpectrumData(wave=columns.wavelength(), flux=flux, err=err, qual=qual, extras=extras), unit
 
 

@@ -31,10 +31,10 @@ _EXTRAS = {
     "AND_MASK": ("", "meta.code.qual", "mask bits set in all exposures"),
     "OR_MASK": ("", "meta.code.qual", "mask bits set in any exposure"),
     "WDISP": ("", "spect.resolution", "dispersion, in pixels of 1e-4 dex"),
-    "SKY": (None, "phot.flux.density;em.wl", "sky that was subtracted"),
     "MODEL": (None, "phot.flux.density;em.wl", "best model of the redshift fit"),
 }
 """Columns of HDU 1 kept beside the spectrum: unit (None: that of the flux), UCD, description."""
+_SKY = ("phot.flux.density;em.wl;instr.background", "sky that was subtracted")
 
 
 def error_of(ivar: AnyArray) -> AnyArray:
@@ -157,6 +157,8 @@ def _spectrum(name: str, coadd: Any, unit: str, survey: Survey) -> SpectrumData:
         for column, (own, ucd, text) in _EXTRAS.items()
         if column in there
     ]
+    if "SKY" in there:
+        extras.append(Extra("BGFLUX", table_column(name, coadd, "SKY"), unit, *_SKY))
     return SpectrumData(wave=10.0 ** loglam.astype(np.float64), flux=flux, err=err, qual=qual, extras=extras)
 
 

@@ -172,8 +172,9 @@ def test_sdss_numbers_bit_for_bit(bundles, data):
             coadd = {name.upper(): np.array(hdus[1].data[name]) for name in hdus[1].columns.names}
         arrays = spectrum(bundles, "sdss", row)
         assert same(arrays["FLUX"], coadd["FLUX"])
-        for name in ("LOGLAM", "AND_MASK", "OR_MASK", "SKY", "MODEL", "WDISP"):
+        for name in ("LOGLAM", "AND_MASK", "OR_MASK", "MODEL", "WDISP"):
             assert same(arrays[name], coadd[name])
+        assert same(arrays["BGFLUX"], coadd["SKY"])
         assert np.array_equal(arrays["WAVE"], np.power(10.0, coadd["LOGLAM"].astype("f8")))
         known = coadd["IVAR"] > 0
         assert np.array_equal(arrays["ERR"][known], (1 / np.sqrt(coadd["IVAR"][known].astype("f8"))).astype("f4"))
@@ -320,7 +321,7 @@ def test_easylife_file(bundles, data, truth):
     path = data / "formats" / "sc_CDFS006664_P1M2Q4_P2M1Q4_003_1.fits"
     arrays = spectrum(bundles, "easylife", row)
     with fits.open(path) as hdus:
-        for column, hdu in (("FLUX", 0), ("ERR", "NOISE"), ("SKY", "SKY"), ("EXR1D", "EXR1D"), ("BLUE_CORR", "BLUE_CORR")):
+        for column, hdu in (("FLUX", 0), ("ERR", "NOISE"), ("BGFLUX", "SKY"), ("EXR1D", "EXR1D"), ("BLUE_CORR", "BLUE_CORR")):
             assert same(arrays[column], hdus[hdu].data)
         header = hdus[0].header
     assert np.array_equal(arrays["WAVE"], header["CRVAL1"] + np.arange(2154) * header["CDELT1"])
@@ -347,7 +348,7 @@ def test_eso_file(bundles, data):
     arrays = spectrum(bundles, "esosdp", row)
     with fits.open(path) as hdus:
         for column in ("WAVE", "FLUX", "ERR", "UNCORR_FLUX", "SKY"):
-            assert same(arrays[column], hdus[1].data[column][0])
+            assert same(arrays["BGFLUX" if column == "SKY" else column], hdus[1].data[column][0])
         header = hdus[0].header
     assert row["snr"] == pytest.approx(header["SNR"], rel=1e-6)
     assert (row["wave_medium"], row["wave_frame"], row["flux_unit"]) == ("air", "TOPOCENT", "erg.s**-1.cm**-2.Angstrom**-1")
