@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-__all__ = ["Card", "hdu_bytes", "ones_complement_sum", "read_row"]
+__all__ = ["Card", "card_image", "hdu_bytes", "ones_complement_sum", "read_row", "value_text"]
 
 Card = tuple[str, Any, str]
 """Keyword, value, comment."""
@@ -29,7 +29,7 @@ _KEYWORD_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 _LONGEST_KEYWORD = 8
 
 
-def _value_text(value: Any) -> str | None:
+def value_text(value: Any) -> str | None:
     """A value in FITS fixed format, None where astropy should format it."""
     if isinstance(value, np.generic):
         # A float32 is written with the digits it has, as astropy does.
@@ -48,7 +48,7 @@ def _value_text(value: Any) -> str | None:
 
 
 @functools.lru_cache(maxsize=8192, typed=True)
-def _card_image(keyword: str, value: Any, comment: str) -> str:
+def card_image(keyword: str, value: Any, comment: str) -> str:
     """A card as text, a multiple of 80 characters. Most of a survey's cards are the same in all of its files, so they are kept.
 
     Raises
@@ -56,7 +56,7 @@ def _card_image(keyword: str, value: Any, comment: str) -> str:
     ValueError
         From astropy, for a value that no FITS card can hold (NaN, for example).
     """
-    text = _value_text(value)
+    text = value_text(value)
     if text is not None and len(keyword) <= _LONGEST_KEYWORD and _KEYWORD_CHARACTERS.issuperset(keyword):
         image = f"{keyword:<8}= {text}"
         if len(image) <= _CARD:
@@ -102,10 +102,10 @@ def hdu_bytes(cards: Iterable[Card], data: bytes = b"") -> bytes:
     last: dict[str, Card] = {}
     for card in cards:
         last[card[0]] = card
-    text = "".join(_card_image(*card) for card in last.values())
+    text = "".join(card_image(*card) for card in last.values())
     zeros = "0" * 16
     place = len(text) + len("CHECKSUM= '")
-    text += _card_image("CHECKSUM", zeros, "HDU checksum") + _card_image("DATASUM", str(data_sum), "data unit checksum")
+    text += card_image("CHECKSUM", zeros, "HDU checksum") + card_image("DATASUM", str(data_sum), "data unit checksum")
     text += f"{'END':<80}"
     header = text.encode("ascii")
     header += b" " * (-len(header) % _BLOCK)

@@ -21,9 +21,10 @@ from ingest.bundle import safe_name
 from ingest.errors import SourceError
 from ingest.flags import components
 from ingest.readers.build import Progress, Reading, Report, no_data, spectra_bundle
-from ingest.readers.fitsio import content_of, hdu_of, native, open_fits, plain_name
+from ingest.readers.fitsio import plain_name
 from ingest.readers.survey import Survey
-from ingest.specfile import AnyArray, Extra, SpectrumData
+from ingest.specfile import Extra, SpectrumData
+from ingest.workfile import WorkFile
 
 __all__ = ["read", "read_file"]
 
@@ -52,10 +53,10 @@ def read(
 
 def read_file(path: Path, survey: Survey) -> Reading:
     """One EasyLife file as it goes into a bundle."""
-    content, name = content_of(path), plain_name(path)
-    with open_fits(name, content) as hdus:
-        header = hdus[0].header.copy()
-        data = _spectrum(name, hdus, survey)
+    name = plain_name(path)
+    work = WorkFile.read(path)
+    header = work.hdus[0].header
+    data = _spectrum(work, survey)
     card = _Cards(name, header)
     object_id, pointing = card.text("OBJID"), card.text("POINTING")
     slit, number = card.whole("SLIT"), card.whole("OBJ")
@@ -94,7 +95,9 @@ def read_file(path: Path, survey: Survey) -> Reading:
             "object_id": object_id, "ra": ra, "dec": dec, "mag_selection": float(header[magnitude]),
             "band_selection": magnitude.removeprefix("PND MAGAUTO").lower(), "target": True, "observed": True,
         }]  # fmt: skip
-    return Reading(source=name, row=row, data=data, tables=tables, work=content, work_name=name, work_format="application/fits")
+    return Reading(
+        source=name, row=row, data=data, tables=tables, work=work.to_bytes(), work_name=name, work_format="application/fits"
+    )
 
 
 class _Cards:
@@ -128,50 +131,19 @@ def _float(name: str, key: str, text: str) -> float:
         raise SourceError(f"{name} HDU 0, HIERARCH PND {key}: found {text!r}, expected a number") from None
 
 
-def _spectrum(name: str, hdus: fits.HDUList, survey: Survey) -> SpectrumData:
-    flux = hdus[0].data
-    if flux is None or flux.ndim != 1:
-        raise SourceError(
-            f"{name} HDU 0: found {'no data' if flux is None else f'an image of {flux.ndim} axes'}, expected the flux on one axis"
-        )
-    noise = hdu_of(name, hdus, "NOISE")
-    err = _same_length(name, noise, flux.size)
-    wave = _axis(name, hdus[0].header, flux.size)
+def _spectrum(work: WorkFile, survey: Survey) -> SpectrumData:
+    flux, wave = work.flux, work.wave
+    err = work.along(work.hdu("NOISE"))
     known = survey.option("extras", dict, {})
     extras = []
-    for hdu in hdus[1:]:
+    for hdu in work.hdus[1:]:
         if hdu.name == "NOISE" or hdu.data is None or hdu.data.ndim != 1:
             continue
-        if "CDELT1" in hdu.header and not np.array_equal(_axis(name, hdu.header, flux.size), wave):
-            raise SourceError(f"{name} HDU {hdu.name}: found another wavelength axis, expected that of the primary HDU")
+        if "CDELT1" in hdu.header and not np.array_equal(work.axis(hdu), wave):
+            raise SourceError(f"{work.name} HDU {hdu.name}: found another wavelength axis, expected that of the primary HDU")
         about = known.get(hdu.name, {})
-        extras.append(
-            Extra(
-                # the standard's name for the sky
-                "BGFLUX" if hdu.name == "SKY" else hdu.name,
-                _same_length(name, hdu, flux.size),
-                about.get("unit", ""),
-                about.get("ucd", ""),
-                about.get("description", ""),
-            )
-        )
-    flux = native(flux)
+        # BGFLUX is the standard's name for the sky
+        name = "BGFLUX" if hdu.name == "SKY" else hdu.name
+        text = about.get("description", "")
+        extras.append(Extra(name, work.along(hdu), about.get("unit", ""), about.get("ucd", ""), text))
     return SpectrumData(wave=wave, flux=flux, err=err, qual=no_data(flux, err), extras=extras)
-
-
-def _same_length(name: str, hdu: Any, size: int) -> AnyArray:
-    if hdu.data is None or hdu.data.shape != (size,):
-        raise SourceError(
-            f"{name} HDU {hdu.name}: found {'no data' if hdu.data is None else f'shape {hdu.data.shape}'}, "
-            f"expected {size} pixels as in HDU 0"
-        )
-    return native(hdu.data)
-
-
-def _axis(name: str, header: fits.Header, size: int) -> AnyArray:
-    """Wavelengths of a linear axis, Angstrom, float64."""
-    try:
-        start, step, pixel = (float(header[key]) for key in ("CRVAL1", "CDELT1", "CRPIX1"))
-    except KeyError as error:
-        raise SourceError(f"{name}: found no card {error.args[0]}, expected a linear wavelength axis") from None
-    return start + (np.arange(size, dtype=np.float64) + 1.0 - pixel) * step

@@ -98,10 +98,10 @@ def _model(table: Mapping[str, Any], names: list[str]) -> Iterator[Breach]:
     if not second:
         return
     for number, (name, ucd) in enumerate(zip(names, ucds, strict=True), start=1):
-        main = "meta.main" in ucd.split(";")
-        if main != (number in {2, 3}):
-            yield Breach(f"HDU 1, TUCD{number}", repr(ucd), f"{'' if number in {2, 3} else 'no '}meta.main: FLUX and ERR are the main ones",
-                         "correct it", "ucd")  # fmt: skip
+        wanted = number in {2, 3}
+        if ("meta.main" in ucd.split(";")) != wanted:
+            expected = f"{'' if wanted else 'no '}meta.main: FLUX and ERR are the main ones"
+            yield Breach(f"HDU 1, TUCD{number}", repr(ucd), expected, "correct it", "ucd")
         utype = str(table.get(f"TUTYP{number}", "")).strip()
         if number > 3 and is_flux(name, ucd) and not utype.startswith("eso:Data."):
             yield Breach(

@@ -141,7 +141,9 @@ def table_cards(row: Mapping[str, Any], model: str, fields: Sequence[Field], siz
         yield f"TUTYP{number}", one.utype, ""
         yield f"TUCD{number}", one.ucd, ""
     start, end = row.get("t_min"), row.get("t_max")
-    timed = start is not None and end is not None
+    elapsed = middle = None
+    if start is not None and end is not None:
+        elapsed, middle = (end - start) * 86400.0, (start + end) / 2.0
     yield from _given(
         ("EXTNAME", "SPECTRUM", "extension name"),
         ("VOCLASS", model, "VO data model"),
@@ -151,8 +153,8 @@ def table_cards(row: Mapping[str, Any], model: str, fields: Sequence[Field], siz
         ("RA", row.get("ra"), "[deg] Right ascension of the target"),
         ("DEC", row.get("dec"), "[deg] Declination of the target"),
         ("APERTURE", row.get("aperture"), "[deg] Slit width or fibre diameter"),
-        ("TELAPSE", (end - start) * 86400.0 if timed else None, "[s] MJD-END less MJD-OBS"),
-        ("TMID", (start + end) / 2.0 if timed else None, "[d] Middle of the observation (MJD)"),
+        ("TELAPSE", elapsed, "[s] MJD-END less MJD-OBS"),
+        ("TMID", middle, "[d] Middle of the observation (MJD)"),
         ("NELEM", int(wave.size), "Number of pixels"),
         ("WAVEMED", row["wave_medium"], "Medium of the wavelengths: vacuum or air"),
         ("NOISEDEF", "STDDEV", "ERR: 1 sigma a pixel, without covariance"),
