@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ import requests
 from astropy.io import fits, votable
 from astropy.table import Table
 
+from ingest.sdp.validate import validate
 from ops.house import Archive
 
 
@@ -119,7 +121,9 @@ def test_many_ids_and_unknown_ones(
 
 
 @pytest.mark.parametrize("kind", ["application/x-votable+xml", "application/fits", "text/csv"])
-def test_cut_out(archive: Archive, demo: SimpleNamespace, first: dict[str, object], web: requests.Session, kind: str) -> None:
+def test_cut_out(
+    archive: Archive, demo: SimpleNamespace, first: dict[str, object], web: requests.Session, kind: str, tmp_path: Path
+) -> None:
     with fits.open(demo.bundle / str(first["file"])) as hdus:
         wave = hdus[1].data["WAVE"][0].astype(float)
         flux = hdus[1].data["FLUX"][0]
@@ -135,6 +139,8 @@ def test_cut_out(archive: Archive, demo: SimpleNamespace, first: dict[str, objec
             got = hdus[1].data["WAVE"][0].astype(float), hdus[1].data["FLUX"][0]
             assert hdus[1].header["NELEM"] == len(got[0])
             assert hdus[0].header["WAVELMIN"] == pytest.approx(got[0][0] / 10)
+        (tmp_path / "cut.fits").write_bytes(answer.content)
+        assert validate(tmp_path / "cut.fits") == []
     else:
         table = Table.read(io.BytesIO(answer.content), format="votable" if "votable" in kind else "ascii.csv")
         got = np.asarray(table["wave"], float), np.asarray(table["flux"])
