@@ -274,9 +274,9 @@ class Transform:
     y: tuple[tuple[float, ...], ...]
 
     def __call__(self, mask_x: npt.ArrayLike, mask_y: npt.ArrayLike) -> tuple[Array, Array]:
-        """Pixels along x and y of the trimmed frame, of the shape of the arguments."""
-        where = np.asarray(mask_x, dtype=float), np.asarray(mask_y, dtype=float)
-        across, along = (np.polynomial.polynomial.polyval2d(*where, np.array(_rectangular(part))) for part in (self.x, self.y))
+        """Pixels along x and y of the trimmed frame; the arguments broadcast."""
+        x, y = np.broadcast_arrays(np.asarray(mask_x, dtype=float), np.asarray(mask_y, dtype=float))
+        across, along = (np.polynomial.polynomial.polyval2d(x, y, np.array(_rectangular(part))) for part in (self.x, self.y))
         return np.asarray(across), np.asarray(along)
 
 
