@@ -25,7 +25,7 @@ _WORD = re.compile(r"'[^']*'|\"[^\"]*\"|[\w.]+|[^\w\s]")
 MOST_WORDS = 4000
 """Words and signs of an ADQL query: a list of some 2,000 values. The parser takes about 2 ms for each."""
 DEEPEST = 20
-"""Parentheses within parentheses; the parser's time doubles with every second one."""
+"""Parentheses within parentheses: more than anybody writes by hand, and far from the depth at which Python gives up."""
 MOST_VALUES = 20000
 """Values all parameters of a request may have; as many as the identifiers a datalink call takes."""
 
