@@ -96,6 +96,11 @@ class TableWriter:
         self._waiting: list[pa.Table] = []
         self._n_waiting = 0
 
+    @property
+    def waiting(self) -> int:
+        """Rows that were appended and are not written yet; ``rows`` are those that are."""
+        return self._n_waiting
+
     def append(self, rows: Sequence[Mapping[str, Any]] | pa.Table) -> None:
         """Add rows: mappings (a missing key is NULL), or an Arrow table with the columns announced."""
         if isinstance(rows, pa.Table):

@@ -22,7 +22,7 @@ from ingest.errors import BundleError, Finding
 from ingest.findings import Findings, Progress, folder_inside, inside, known_unit
 from ingest.registry import Column, standard_tables
 
-__all__ = ["ReadFiles", "check_bundle"]
+__all__ = ["ReadFiles", "check_bundle", "check_description"]
 
 ReadFiles = bool | Literal["headers"]
 
@@ -62,6 +62,19 @@ def check_bundle(path: Path, *, read_files: ReadFiles = True, progress: Progress
         check_files(bundle, findings, whole=read_files is True, progress=progress)
     findings.stop()
     return bundle
+
+
+def check_description(description: dict[str, Any]) -> None:
+    """Check the fields of a bundle.json that is yet to be written.
+
+    Raises
+    ------
+    BundleError
+        With every field that is not what bundle.schema.json says.
+    """
+    findings = Findings()
+    _check_schema(description, findings)
+    findings.stop()
 
 
 def _fail(where: str, found: str, expected: str, remedy: str = "") -> BundleError:

@@ -1,7 +1,9 @@
 """What can go wrong in ingest, as one small tree::
 
 IngestError                 anything ingest refuses, with what to do about it
-├── BundleError             the bundle is not what the contract says (has findings)
+├── FindingsError           several things at once, each with file and row
+│   ├── BundleError         the bundle is not what the contract says
+│   └── SealError           a sealed file is not what it was
 ├── SourceError             a file of the outside world could not be read as what it should be
 └── ReleaseError            the archive can not take the release (it exists, names clash)
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["BundleError", "Finding", "IngestError", "ReleaseError", "SourceError"]
+__all__ = ["BundleError", "Finding", "FindingsError", "IngestError", "ReleaseError", "SealError", "SourceError"]
 
 
 class IngestError(Exception):
@@ -33,17 +35,33 @@ class Finding:
         return f"{text}; {self.remedy}" if self.remedy else text
 
 
-class BundleError(IngestError):
-    """The bundle breaks the contract. ``findings`` lists the breaches that were found, ``more`` counts those beyond them."""
+class FindingsError(IngestError):
+    """Several things are wrong at once. ``findings`` lists them, ``more`` counts those beyond."""
+
+    where = ""
+    """In what they were found."""
 
     def __init__(self, findings: Sequence[Finding], more: int = 0) -> None:
         self.findings = tuple(findings)
         self.more = more
         total = len(self.findings) + more
-        lines = [f"{total} problem{'s' if total != 1 else ''} in the bundle", *(f"  {finding}" for finding in self.findings)]
+        heading = f"{total} problem{'s' if total != 1 else ''} in {self.where}"
+        lines = [heading, *(f"  {finding}" for finding in self.findings)]
         if more:
             lines.append(f"  and {more} more")
         super().__init__("\n".join(lines))
+
+
+class BundleError(FindingsError):
+    """The bundle breaks the contract."""
+
+    where = "the bundle"
+
+
+class SealError(FindingsError):
+    """A frozen release is not what it was when it was frozen."""
+
+    where = "the frozen release"
 
 
 class SourceError(IngestError):
