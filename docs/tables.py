@@ -117,6 +117,8 @@ def _code(text: str) -> str:
 def _releases() -> Iterator[str]:
     yield "## `specola.releases`\n\nOne row for each release that the archive serves.\n"
     yield from _columns(_of_rd("releases.rd", "releases"))
+    yield "## `specola.withdrawn`\n\nOne row for each release that the archive served and no longer does.\n"
+    yield from _columns(_of_rd("releases.rd", "withdrawn"))
 
 
 def _obscore() -> Iterator[str]:

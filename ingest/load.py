@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,13 +26,17 @@ from ingest.bundle import Bundle, write_whole
 from ingest.check import ReadFiles, check_bundle
 from ingest.definitions import note_definitions
 from ingest.errors import IngestError, ReleaseError
+from ingest.fingerprint import Fingerprints, fingerprint_query
 from ingest.loader import Loader
 from ingest.products import Progress, stage_products
 from ingest.rd import ServiceTests, published_title, rd_id, release_rd
 from ingest.rows import copy_columns, copy_stream, product_columns, product_stream
 from ops.house import Archive
 
-__all__ = ["Ingested", "change_lock", "ingest_bundle", "loaded_releases", "remove_release"]
+__all__ = ["Approve", "Ingested", "change_lock", "ingest_bundle", "loaded_releases", "remove_release"]
+
+Approve = Callable[[Fingerprints], None]
+"""Called with what is in the tables, after COPY and before the commit; where it raises an IngestError nothing is changed."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,14 @@ def loaded_releases(archive: Archive, *, settled: bool = False) -> dict[str, str
 
 
 def ingest_bundle(
-    path: Path, archive: Archive, *, read_files: ReadFiles = True, previews: bool = True, progress: Progress | None = None
+    path: Path,
+    archive: Archive,
+    *,
+    read_files: ReadFiles = True,
+    previews: bool = True,
+    plots: Path | None = None,
+    approve: Approve | None = None,
+    progress: Progress | None = None,
 ) -> Ingested:
     """Take a bundle into an archive.
 
@@ -82,6 +93,10 @@ def ingest_bundle(
         (False) for bundles that were checked already.
     previews
         Make the plots.
+    plots
+        A folder of plots of these spectra that another archive has made; those that are there are linked and not drawn again.
+    approve
+        Looks at what was loaded, before the commit.
 
     Raises
     ------
@@ -100,8 +115,8 @@ def ingest_bundle(
         try:
             with Loader(archive) as loader:
                 archive.products.mkdir(parents=True, exist_ok=True)
-                part = stage_products(bundle, archive.products, previews=previews, progress=progress)
-                rows = _load(loader, bundle, archive, part, previews=previews, progress=progress)
+                part = stage_products(bundle, archive.products, previews=previews, plots=plots, progress=progress)
+                rows = _load(loader, bundle, archive, part, previews=previews, approve=approve, progress=progress)
         except (IngestError, OSError) as error:
             _clean_up(bundle, archive, error)
             rows = dict(bundle.description["counts"])
@@ -134,8 +149,11 @@ def _discard_preparations(bundle: Bundle, archive: Archive) -> None:
     shutil.rmtree(_incoming(archive) / bundle.schema, ignore_errors=True)
 
 
-def remove_release(schema: str, archive: Archive) -> None:
+def remove_release(schema: str, archive: Archive, *, withdrawn: str | None = None) -> None:
     """Take a release out of an archive: tables, services, files. The registry keeps its records as deleted.
+
+    With ``withdrawn``, a reason, the archive remembers in its table specola.withdrawn that it had the release, and takes in
+    none of this name again.
 
     Raises
     ------
@@ -147,7 +165,7 @@ def remove_release(schema: str, archive: Archive) -> None:
             raise ReleaseError(f"the {archive.name} archive: found no release {schema!r}; `specola releases` lists what there is")
         try:
             with Loader(archive) as loader:
-                loader.say({"remove": rd_id(schema), "schema": schema})
+                loader.say({"remove": rd_id(schema), "schema": schema, "withdrawn": withdrawn})
                 loader.say({"commit": True})
         except IngestError:
             if schema in loaded_releases(archive, settled=True):
@@ -225,7 +243,14 @@ def _write_rd(bundle: Bundle, archive: Archive) -> Path:
 
 
 def _load(
-    loader: Loader, bundle: Bundle, archive: Archive, part: Path, *, previews: bool, progress: Progress | None
+    loader: Loader,
+    bundle: Bundle,
+    archive: Archive,
+    part: Path,
+    *,
+    previews: bool,
+    approve: Approve | None,
+    progress: Progress | None,
 ) -> dict[str, int]:
     rows: dict[str, int] = {}
     rd = _write_rd(bundle, archive)
@@ -233,6 +258,11 @@ def _load(
     state = loader.say({"rd": rd_id(bundle.schema), "inputs": str(_incoming(archive)), "release": _release_row(bundle)})
     if state["state"] == "present":
         return dict(_already(bundle, archive, state["bundle"]).rows)
+    if state["state"] == "withdrawn":
+        raise ReleaseError(
+            f"{bundle.path / 'bundle.json'}: found release {bundle.schema}, which the {archive.name} archive had until"
+            f" {state['withdrawn']} ({state['reason']}); the name of a withdrawn release is not used again, give this one another"
+        )
     total = sum(table.rows for table in bundle.tables.values())
     for name, table in bundle.tables.items():
         frames = copy_stream(bundle, table, archive.authority, previews=previews)
@@ -245,6 +275,9 @@ def _load(
     if progress is not None:
         progress("indexes", 0, 1)
     loader.say({"finish": True})
+    if approve is not None:
+        answers = {name: loader.say({"ask": fingerprint_query(bundle.schema, name)})["row"] for name in bundle.tables}
+        approve({name: {"rows": rows, "sum": total} for name, (rows, total) in answers.items()})
     _remove_files(archive, bundle.schema)
     part.rename(archive.products / bundle.schema)
     rd.rename(archive.inputs / bundle.schema)

@@ -44,11 +44,14 @@ def _manifest_files(bundle: Bundle) -> Iterator[Mapping[str, Any]]:
         yield from batch.to_pylist()
 
 
-def stage_products(bundle: Bundle, products: Path, *, previews: bool, progress: Progress | None = None) -> Path:
+def stage_products(
+    bundle: Bundle, products: Path, *, previews: bool, plots: Path | None = None, progress: Progress | None = None
+) -> Path:
     """Bring the files of a bundle to a hidden folder beside its place, ready to be renamed, and return that folder.
 
     Files are hard links where the file system allows it and copies otherwise. Plots that an interrupted run has made of the very
-    same bundle are kept, everything else is laid out anew: links cost next to nothing.
+    same bundle are kept, and those of the folder ``plots`` are linked; everything else is laid out anew: links cost next to
+    nothing.
     """
     folder = products / f".{bundle.schema}.{bundle.identity[:16]}.part"
     for other in products.glob(f".{bundle.schema}.*.part"):
@@ -69,6 +72,8 @@ def stage_products(bundle: Bundle, products: Path, *, previews: bool, progress: 
             _place(f"{bundle.path}/{row['work_file']}", f"{folder}/work/{name}")
         if progress is not None and (done % 500 == 0 or done == total):
             progress("files", done, total)
+    if previews and plots is not None:
+        _take_plots(plots, folder / "previews")
     if previews and total:
         from ingest.previews import make_previews  # Pillow, only where plots are drawn
 
@@ -78,6 +83,14 @@ def stage_products(bundle: Bundle, products: Path, *, previews: bool, progress: 
             progress=None if progress is None else lambda done, of: progress("plots", done, of),
         )
     return folder
+
+
+def _take_plots(source: Path, target: Path) -> None:
+    target.mkdir(exist_ok=True)
+    for entry in os.scandir(source) if source.is_dir() else ():
+        place = f"{target}/{entry.name}"
+        if not os.path.exists(place):  # noqa: PTH110
+            _place(entry.path, place)
 
 
 def _place(source: str, target: str) -> None:

@@ -161,6 +161,11 @@ class House:
         return self.var / "etc"
 
     @property
+    def releases(self) -> Path:
+        """Folder of the frozen releases, each sealed."""
+        return self.var / "releases"
+
+    @property
     def logs(self) -> Path:
         """Folder of every server's log."""
         return self.var / "logs"

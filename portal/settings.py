@@ -42,6 +42,7 @@ USE_I18N = False
 
 INSTALLED_APPS = [
     "portal.accounts",
+    "portal.releases",
     "portal.base",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -31,7 +31,26 @@
 			description="SHA-256 of the bundle's description, which holds the checksums of all of its content."/>
 	</table>
 
+	<table id="withdrawn" onDisk="True" adql="True" primary="schema_name">
+		<meta name="title">Withdrawn releases</meta>
+		<meta name="description">One row for each release that this archive served and no longer does, with the reason. Its name is never
+			used again; the registry keeps its records as deleted.</meta>
+		<column name="schema_name" type="text" required="True" ucd="meta.id;meta.main"
+			description="Name the release's schema had in TAP: survey_release."/>
+		<column name="survey" type="text" required="True" ucd="meta.id" description="Short name of the survey."/>
+		<column name="release" type="text" required="True" ucd="meta.version" description="Short name of the release."/>
+		<column name="title" type="text" required="True" ucd="meta.title" description="Title of the release."/>
+		<column name="ingested" type="timestamp" required="True" ucd="time.release"
+			description="When the release was taken into this archive (UTC)."/>
+		<column name="withdrawn" type="timestamp" required="True" ucd="time.end"
+			description="When the release was withdrawn (UTC)."/>
+		<column name="reason" type="text" required="True" ucd="meta.note" description="Why it was withdrawn."/>
+		<column name="bundle" type="text" required="True" ucd="meta.checksum"
+			description="SHA-256 of the bundle's description, which holds the checksums of all of its content."/>
+	</table>
+
 	<data id="create">
 		<make table="releases"/>
+		<make table="withdrawn"/>
 	</data>
 </resource>

@@ -23,6 +23,7 @@ COMMANDS = (
     "production",
     "import_",
     "ingest",
+    "release",
     "demo",
     "mock",
     "check_vo",  # check-vo

@@ -7,13 +7,16 @@ ingest says                                   the loader does, and answers
 ============================================= ========================================================================
 ``{"rd": ID, "inputs": DIR, "release": {…}}`` takes the lock, looks whether the release is there; if so ``{"state": "present",
                                               "bundle": SHA}``; else makes the tables of the RD, which is below DIR:
-                                              ``{"state": "absent"}``
+                                              ``{"state": "absent"}``; for a name that was withdrawn ``{"state": "withdrawn",
+                                              "withdrawn": DATE, "reason": TEXT}``
 ``{"copy": TABLE, "columns": […]}`` + frames  COPY (CSV) of what the frames hold into the table; ``{"rows": N}``
 ``{"finish": true}``                          indexes, statistics, TAP_SCHEMA, registry, ObsCore; ``{"prepared": true}``
+``{"ask": QUERY}``                            runs a query on what will be committed; ``{"row": […]}``, its first row
 ``{"refresh": ID}``                           takes the lock, makes a release's views anew and has DaCHS read all else that its RD
                                               says; the data stay; ``{"prepared": true}``
-``{"remove": ID, "schema": NAME}``            takes the lock and drops a release with all that DaCHS knows of it; registry
-                                              records become "deleted"; ``{"prepared": true}``
+``{"remove": ID, "schema": NAME, …}``         takes the lock and drops a release with all that DaCHS knows of it; registry
+                                              records become "deleted"; with ``"withdrawn": REASON`` a row of
+                                              specola.withdrawn remembers it; ``{"prepared": true}``
 ``{"commit": true}``                          commits; ``{"committed": true}``
 ============================================= ========================================================================
 
@@ -98,10 +101,12 @@ class Loader:
                 self._open(command["rd"], command["inputs"], command["release"])
             elif "copy" in command:
                 self._copy(command["copy"], command["columns"])
+            elif "ask" in command:
+                self._answer({"row": list(next(iter(self._execute(command["ask"]))))})
             elif "refresh" in command:
                 self._refresh(command["refresh"])
             elif "remove" in command:
-                self._remove(command["remove"], command["schema"])
+                self._remove(command["remove"], command["schema"], command.get("withdrawn"))
             elif "finish" in command:
                 self._finish()
             elif "commit" in command:
@@ -121,6 +126,12 @@ class Loader:
         found = list(self._execute("SELECT bundle FROM specola.releases WHERE schema_name=%(schema)s", release_key(release)))
         if found:
             self._answer({"state": "present", "bundle": found[0][0]})
+            return
+        gone = list(
+            self._execute("SELECT withdrawn, reason FROM specola.withdrawn WHERE schema_name=%(schema)s", release_key(release))
+        )
+        if gone:
+            self._answer({"state": "withdrawn", "withdrawn": f"{gone[0][0]:%Y-%m-%d}", "reason": gone[0][1]})
             return
         # The running server must not find the RD before there is something behind it.
         base.setConfig("inputsDir", inputs)
@@ -157,8 +168,16 @@ class Loader:
         """One change of an archive at a time; the lock goes with the transaction."""
         self._connection.execute("SELECT pg_advisory_xact_lock(hashtext('specola ingest'))")
 
-    def _remove(self, rd_id: str, schema: str) -> None:
+    def _remove(self, rd_id: str, schema: str, withdrawn: str | None) -> None:
         self._lock()
+        if withdrawn is not None:
+            self._make_releases_table()
+            self._connection.execute(
+                "INSERT INTO specola.withdrawn (schema_name, survey, release, title, ingested, withdrawn, reason, bundle)"
+                " SELECT schema_name, survey, release, title, ingested, now() AT TIME ZONE 'UTC', %(reason)s, bundle"
+                " FROM specola.releases WHERE schema_name=%(schema)s",
+                {"schema": schema, "reason": withdrawn},
+            )
         options = SimpleNamespace(force=False, dropAll=True, systemImport=False)
         dropping._do_dropRD(options, rd_id, self._connection)  # noqa: SLF001  (what `dachs drop` does, less its commit)
         self._connection.execute("DELETE FROM specola.releases WHERE schema_name=%(schema)s", {"schema": schema})

@@ -28,6 +28,9 @@ docs/bundle.md."""
 _STEPS = {
     "tables": "checking tables",
     "check": "checking files",
+    "assemble": "copying spectra",
+    "verify": "verifying checksums",
+    "compare": "comparing",
     "files": "laying out files",
     "plots": "drawing plots",
     "rows": "copying rows",

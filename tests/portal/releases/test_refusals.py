@@ -1,0 +1,388 @@
+"""What is refused, in one clear sentence, with nothing half done."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from ingest.errors import BundleError, IngestError, ReleaseError, SealError
+from ingest.load import ingest_bundle, loaded_releases
+from tests.ingest.load.releases import SURVEY, query, snapshot, write_release
+
+
+def _state(release: Any) -> tuple[Any, ...]:
+    release.refresh_from_db()
+    return release.state, release.bundle_sha256, release.events.filter(phase="done").count()
+
+
+def _leftovers(portal: Any, schema: str) -> list[Path]:
+    return [path for path in portal.releases.glob(f"*{schema}*") if path.name != schema]
+
+
+STATES = {
+    "failing spectra": ({2: {"qc_state": "rejected"}, 0: {"qc_state": "accepted"}, 1: {"qc_state": "accepted"}},
+                        r"row 3 \(L000002\), column qc_state: found 'rejected', expected accepted"),
+    "spectra nobody judged": ({0: {"qc_state": "accepted"}}, r"row 2 \(L000001\), column qc_state: found NULL"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", STATES)
+def test_freeze_with_failing_spectra(portal, life, by, name, tmp_path: Path, case: str) -> None:
+    changes, said = STATES[case]
+    release = life.create(name, bundle=write_release(tmp_path / "bundle", "r", 3, changes=changes), **by)
+    before = _state(release)
+    with pytest.raises(BundleError, match=said):
+        life.freeze(name, **by)
+    assert _state(release) == before
+    assert not release.folder.exists()
+    assert not _leftovers(portal, name)
+
+
+def test_freeze_with_unreconciled_redshifts(portal, life, by, name, tmp_path: Path, monkeypatch) -> None:
+    import tests.ingest.load.releases as made
+
+    plain = made.redshift_row
+    monkeypatch.setattr(
+        made, "redshift_row", lambda row: plain(row) | {"z_state": "conflict" if row["spectrum_id"] == "L000001" else "final"}
+    )
+    release = life.create(name, bundle=write_release(tmp_path / "bundle", "r", 3), **by)
+    with pytest.raises(
+        BundleError, match=r"redshifts.parquet row 2 \(L000001\), column z_state: found 'conflict', expected agreed"
+    ):
+        life.freeze(name, **by)
+    life.withdraw(name, **by)
+    assert release.events.last().action == "withdraw"
+
+
+def test_freeze_of_a_bundle_with_a_broken_file(portal, life, by, name, tmp_path: Path) -> None:
+    path = write_release(tmp_path / "bundle", "r", 3)
+    release = life.create(name, bundle=path, **by)
+    file = path / "spectra" / "01" / "L000001.fits"
+    content = file.read_bytes()
+    for bad, said in ((content[:-1] + b"x", "SHA-256"), (content[:5000], "5000 bytes")):
+        file.write_bytes(bad)
+        with pytest.raises(BundleError, match=rf"row 2 \(L000001\), file .*{said}"):
+            life.freeze(name, **by)
+    file.write_bytes(content)
+    assert not _leftovers(portal, name)
+    assert life.freeze(name, **by).state == "frozen"
+    assert release.events.filter(action="freeze").count() == 1
+
+
+def test_a_source_that_changed_since_it_was_added(life, by, name, tmp_path: Path) -> None:
+    path = write_release(tmp_path / "bundle", "r", 3)
+    life.create(name, bundle=path, **by)
+    write_release(path, "r", 4)
+    with pytest.raises(BundleError, match="as when it was added"):
+        life.freeze(name, **by)
+
+
+def test_what_can_not_be_a_release(life, by, name, tmp_path: Path) -> None:
+    path = write_release(tmp_path / "bundle", "r", 2)
+    life.create(name, bundle=path, **by)
+    with pytest.raises(ReleaseError, match=f"found release {name}, expected a new name"):
+        life.create(name, bundle=path, **by)
+    with pytest.raises(ReleaseError, match="found no survey 'nosuch'"):
+        life.create("nosuch_r1", **by)
+    for bad in (f"{SURVEY}_", f"{SURVEY}_R1", f"{SURVEY}_r/1", f"{SURVEY}_{'x' * 25}"):
+        with pytest.raises(BundleError, match=r"bundle.json, release"):
+            life.create(bad, **by)
+    with pytest.raises(ReleaseError, match="expected a sentence that says why"):
+        life.create(f"{SURVEY}_other", by=by["by"], reason=" ")
+    with pytest.raises(BundleError, match=r"bundle.json, doi"):
+        life.create(f"{SURVEY}_other", head={"doi": "not one"}, **by)
+    with pytest.raises(ReleaseError, match="found no release 'loadtest_nothere'"):
+        life.freeze("loadtest_nothere", **by)
+    with pytest.raises(BundleError, match="found No such file or directory, expected a bundle"):
+        life.add(name, tmp_path, **by)
+    from portal.releases.models import Release
+
+    assert not Release.objects.filter(name="other").exists()
+
+
+def test_what_is_put_together_belongs_together(life, by, name, another, tmp_path: Path) -> None:
+    life.create(name, **by)
+    with pytest.raises(ReleaseError, match="release without content"):
+        life.freeze(name, **by)
+    elsewhere = write_release(tmp_path / "elsewhere", "r", 2, survey="othersurvey")
+    with pytest.raises(ReleaseError, match="found survey othersurvey, expected loadtest"):
+        life.add(name, elsewhere, **by)
+    life.add(name, write_release(tmp_path / "one", "r", 2), **by)
+    with pytest.raises(ReleaseError, match="simulated and real spectra are not mixed"):
+        life.add(name, write_release(tmp_path / "real", "s", 2, simulated=False), **by)
+    life.freeze(name, **by)
+    with pytest.raises(ReleaseError, match=f"add {name}: found state frozen, expected candidate; a frozen release never changes"):
+        life.add(name, tmp_path / "one", **by)
+
+
+def test_promote_of_what_was_not_staged(portal, life, to, by, name, tmp_path: Path) -> None:
+    path = write_release(tmp_path / "bundle", name.partition("_")[2], 2)
+    release = to("frozen", name, path)
+    with pytest.raises(ReleaseError, match=f"promote {name}: found state frozen, expected internal or embargo; stage it first"):
+        life.promote(name, **by)
+    with pytest.raises(ReleaseError, match="found state frozen, expected internal or embargo"):
+        life.embargo(name, datetime(2030, 1, 1, tzinfo=UTC), **by)
+    # Somebody loads another bundle of that name past us.
+    ingest_bundle(path, portal.archive("staging"), previews=False)
+    with pytest.raises(ReleaseError, match="staging archive, expected the frozen one"):
+        life.stage(name, **by)
+    assert _state(release)[0] == "frozen"
+
+
+def _unseal(path: Path) -> None:
+    path.chmod(0o644)
+    path.parent.chmod(0o755)
+
+
+def test_a_file_that_changed_after_freeze_is_named_at_every_step(portal, life, to, by, name, tmp_path: Path) -> None:
+    public = portal.archive("public")
+    release = to("frozen", name, write_release(tmp_path / "bundle", "r", 5))
+    file = next((release.folder / "bundle" / "spectra").rglob("L000003.fits"))
+    with pytest.raises(PermissionError):
+        file.write_bytes(b"")
+    content = file.read_bytes()
+    _unseal(file)
+    file.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    with pytest.raises(SealError, match=r"L000003\.fits: found another content, expected SHA-256"):
+        life.stage(name, **by)
+    assert name not in loaded_releases(portal.archive("staging"))
+    file.write_bytes(content)
+    assert life.stage(name, **by).state == "internal"
+    before = snapshot(public)
+    table = release.folder / "bundle" / "manifest.parquet"
+    _unseal(table)
+    kept = table.read_bytes()
+    table.write_bytes(kept + b"x")
+    with pytest.raises(SealError, match=r"manifest\.parquet: found another content"):
+        life.promote(name, **by)
+    table.write_bytes(kept)
+    served = portal.archive("staging").products / name / "spectra" / "L000002.fits"
+    served.unlink()
+    served.write_bytes(b"another file")
+    with pytest.raises(ReleaseError, match=r"L000002\.fits: found another content than .*, which was staged"):
+        life.promote(name, **by)
+    assert _state(release)[0] == "internal"
+    assert snapshot(public) == before
+
+
+def test_tables_in_staging_that_changed_are_not_promoted(portal, life, to, by, name, tmp_path: Path) -> None:
+    staging = portal.archive("staging")
+    release = to("internal", name, write_release(tmp_path / "bundle", "r", 5))
+    connection = psycopg2.connect(staging.dsn)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(f"UPDATE {name}.redshifts SET z = z + 1e-15 WHERE redshift_id = 'L000002'")
+    with pytest.raises(ReleaseError, match="is not what was staged: table redshifts: found other values in its 5 rows"):
+        life.promote(name, **by)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(f"DELETE FROM {name}.redshifts WHERE redshift_id = 'L000002'")
+    connection.close()
+    with pytest.raises(ReleaseError, match="table redshifts: found 4 rows, expected 5"):
+        life.promote(name, **by)
+    assert _state(release)[0] == "internal"
+    assert name not in loaded_releases(portal.archive("public"))
+
+
+def test_what_comes_out_in_public_must_be_what_was_staged(portal, life, to, by, name, tmp_path: Path, monkeypatch) -> None:
+    """The tables are compared inside the transaction: a difference there takes all of it back."""
+    import ingest.load
+
+    public = portal.archive("public")
+    release = to("internal", name, write_release(tmp_path / "bundle", "r", 5))
+    before = snapshot(public)
+    stream = ingest.load.copy_stream
+
+    def other(*args: Any, **words: Any) -> Any:
+        for piece in stream(*args, **words):
+            yield piece.replace(b'"Target 3"', b'"Target 4"')
+
+    monkeypatch.setattr(ingest.load, "copy_stream", other)
+    with pytest.raises(IngestError, match="table spectra: found other values in its 5 rows, expected those that were staged"):
+        life.promote(name, **by)
+    assert snapshot(public) == before
+    assert _state(release)[0] == "internal"
+    assert [(event.action, event.phase) for event in release.events.all()][-2:] == [
+        ("promote", "begun"),
+        ("promote", "abandoned"),
+    ]
+    monkeypatch.undo()
+    assert life.promote(name, **by).state == "public"
+
+
+def test_a_withdrawn_name_is_not_used_again_in_an_archive(portal, life, to, by, name, tmp_path: Path) -> None:
+    path = write_release(tmp_path / "bundle", name.partition("_")[2], 2)
+    to("public", name, path)
+    life.withdraw(name, **by)
+    with pytest.raises(
+        ReleaseError, match=f"found release {name}, which the public archive had until .* .{by['reason']}.; the name"
+    ):
+        ingest_bundle(path, portal.archive("public"), previews=False)
+    assert query(portal.archive("public"), "SELECT count(*) FROM specola.releases WHERE schema_name=%s", [name]) == [(0,)]
+
+
+@pytest.mark.parametrize("who", ["member", "reducer"])
+def test_only_a_manager_of_the_survey_changes_a_release(life, to, people, name, tmp_path: Path, who: str) -> None:
+    from django.core.exceptions import PermissionDenied
+
+    user = getattr(people, who)
+    path = write_release(tmp_path / "bundle", "r", 2)
+    with pytest.raises(PermissionDenied):
+        life.create(f"{SURVEY}_denied", by=user, reason="x")
+    release = to("frozen", name, path)
+    before = _state(release)
+    for call in (life.freeze, life.stage, life.promote, life.withdraw):
+        with pytest.raises(PermissionDenied, match="may not make, freeze, stage, promote and withdraw releases"):
+            call(name, by=user, reason="x")
+    with pytest.raises(PermissionDenied):
+        life.add(name, path, by=user, reason="x")
+    with pytest.raises(PermissionDenied):
+        life.embargo(name, datetime(2030, 1, 1, tzinfo=UTC), by=user, reason="x")
+    assert _state(release) == before
+
+
+def test_two_at_work_on_one_release(portal, life, by, name, tmp_path: Path) -> None:
+    life.create(name, bundle=write_release(tmp_path / "bundle", "r", 2), **by)
+    other = psycopg2.connect(portal.survey_dsn)
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(4701002, hashtext(%s))", [f"specola release {name}"])
+    with pytest.raises(ReleaseError, match=f"{name}: found somebody else at work on it"):
+        life.freeze(name, **by)
+    assert life.reconcile(name)[1]
+    other.close()
+    assert not life.reconcile(name)[1]
+    assert life.freeze(name, **by).state == "frozen"
+
+
+def _lose_connection(portal: Any) -> None:
+    """Have the server end our connection, as a restart of PostgreSQL would."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    other = psycopg2.connect(portal.survey_dsn)
+    with other, other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+    other.close()
+
+
+def test_a_survey_database_lost_in_the_middle(portal, life, to, by, name, tmp_path: Path, monkeypatch) -> None:
+    """Wherever the connection goes: a clear sentence, and the same command completes it."""
+    from portal.releases import archives, store
+
+    release = life.create(name, bundle=write_release(tmp_path / "bundle", "r", 3), **by)
+    steps = (
+        (life.freeze, store, "keep", "candidate", "frozen"),
+        (life.stage, archives, "load_staging", "frozen", "internal"),
+        (life.promote, archives, "copy_to_public", "internal", "public"),
+        (life.withdraw, archives, "take_out", "public", "deprecated"),
+    )
+    for action, module, function, before, after in steps:
+        work = getattr(module, function)
+
+        def losing(*args: Any, work: Any = work, **words: Any) -> Any:
+            result = work(*args, **words)
+            _lose_connection(portal)
+            return result
+
+        monkeypatch.setattr(module, function, losing)
+        with pytest.raises(IngestError, match=r"the survey database: .*nothing is half done"):
+            action(name, **by)
+        monkeypatch.undo()
+        release.refresh_from_db()
+        assert release.state == before
+        assert action(name, **by).state == after
+        assert release.events.filter(phase="done", after=after).count() == 1
+
+
+LOADERS = """SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid = database
+  WHERE locktype = 'advisory' AND granted AND datname = current_database() AND pid <> pg_backend_pid()"""
+
+
+def test_an_archive_database_lost_in_the_middle(portal, life, to, by, name, tmp_path: Path, monkeypatch) -> None:
+    """The loader's backend is killed while it copies."""
+    import ingest.load
+
+    public = portal.archive("public")
+    release = to("internal", name, write_release(tmp_path / "bundle", "r", 5))
+    before = snapshot(public)
+    stream = ingest.load.copy_stream
+
+    def killing(*args: Any, **words: Any) -> Any:
+        for piece in stream(*args, **words):
+            query(public, LOADERS)
+            yield piece
+
+    monkeypatch.setattr(ingest.load, "copy_stream", killing)
+    with pytest.raises(IngestError, match=r"terminat|closed|ended|lost"):
+        life.promote(name, **by)
+    monkeypatch.undo()
+    assert snapshot(public) == before
+    assert _state(release)[0] == "internal"
+    assert life.promote(name, **by).state == "public"
+
+
+FULL = """
+import sys
+from pathlib import Path
+from ingest.assemble import Source
+from ingest.bundle import sha256_of
+from portal.setup import configure
+configure()
+from portal.releases.store import keep
+from tests.ingest.load.releases import description
+path, target = map(Path, sys.argv[1:])
+try:
+    keep(target, description("full"), [Source(path, sha256_of(path / "bundle.json"))]).settle()
+except OSError as error:
+    print(error, [entry.name for entry in target.parent.iterdir()])
+"""
+
+
+def test_a_full_disk(portal, tmp_path: Path) -> None:
+    """A small tmpfs of our own, in a namespace of our own, really is full."""
+    probe = subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False)
+    if probe.returncode:
+        pytest.skip(f"user namespaces are not allowed here: {probe.stderr.decode().strip()}")
+    path = write_release(tmp_path / "bundle", "r", 60)
+    size = sum(file.stat().st_size for file in path.rglob("*.fits"))
+    mount = tmp_path / "full"
+    mount.mkdir()
+    script = f"mount -t tmpfs -o size={size // 2} none {mount} && exec {sys.executable} -c '{FULL}' {path} {mount}/x"
+    environment = {**os.environ, **portal.environment, "PYTHONPATH": str(portal.repository)}
+    done = subprocess.run(["unshare", "-rm", "bash", "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"No space left on device.* \[\]$", done.stdout.strip()), done.stdout
+
+
+def test_a_full_disk_is_told_and_the_candidate_stays(portal, life, by, name, tmp_path: Path, monkeypatch) -> None:
+    import ingest.assemble
+
+    release = life.create(name, bundle=write_release(tmp_path / "bundle", "r", 8), **by)
+    copy = ingest.assemble._copy
+
+    def full(source: Path, old: str, new: str, folder: Path) -> None:
+        if old.endswith("L000005.fits"):
+            # A device that is always full stands in for the place of this file.
+            with (source / old).open("rb") as reading, Path("/dev/full").open("wb", buffering=0) as writing:
+                shutil.copyfileobj(reading, writing)
+        copy(source, old, new, folder)
+
+    monkeypatch.setattr(ingest.assemble, "_copy", full)
+    before = _state(release)
+    with pytest.raises(
+        IngestError, match=f"freeze {name}: the disk refused: .*No space left on device.*is a candidate as before"
+    ):
+        life.freeze(name, **by)
+    monkeypatch.undo()
+    assert _state(release) == before
+    assert not _leftovers(portal, name)
+    assert life.freeze(name, **by).state == "frozen"
