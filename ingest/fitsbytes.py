@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-__all__ = ["Card", "card_image", "hdu_bytes", "ones_complement_sum", "read_row", "value_text"]
+__all__ = ["Card", "card_image", "hdu_bytes", "ones_complement_sum", "read_row", "value_text", "write_hdu"]
 
 Card = tuple[str, Any, str]
 """Keyword, value, comment."""
@@ -87,18 +87,8 @@ def _ascii_checksum(value: int) -> str:
     return "".join(map(chr, characters[-1:] + characters[:-1]))
 
 
-def hdu_bytes(cards: Iterable[Card], data: bytes = b"") -> bytes:
-    """A header and its data as one HDU, padded, with CHECKSUM and DATASUM as its last cards.
-
-    Parameters
-    ----------
-    cards
-        All cards but CHECKSUM, DATASUM and END. A keyword given twice keeps its first place and its last value.
-    data
-        The data, big-endian, without padding.
-    """
-    data += b"\0" * (-len(data) % _BLOCK)
-    data_sum = ones_complement_sum(data) if data else 0
+def _header_bytes(cards: Iterable[Card], data_sum: int) -> bytes:
+    """A padded header with CHECKSUM and DATASUM as its last cards, for data of a known sum."""
     last: dict[str, Card] = {}
     for card in cards:
         last[card[0]] = card
@@ -111,7 +101,45 @@ def hdu_bytes(cards: Iterable[Card], data: bytes = b"") -> bytes:
     header += b" " * (-len(header) % _BLOCK)
     total = ones_complement_sum(header) + data_sum
     total = (total & _WORD) + (total >> 32)
-    return header[:place] + _ascii_checksum(~total & _WORD).encode("ascii") + header[place + 16 :] + data
+    return header[:place] + _ascii_checksum(~total & _WORD).encode("ascii") + header[place + 16 :]
+
+
+def hdu_bytes(cards: Iterable[Card], data: bytes = b"") -> bytes:
+    """A header and its data as one HDU, padded, with CHECKSUM and DATASUM as its last cards.
+
+    Parameters
+    ----------
+    cards
+        All cards but CHECKSUM, DATASUM and END. A keyword given twice keeps its first place and its last value.
+    data
+        The data, big-endian, without padding.
+    """
+    data += b"\0" * (-len(data) % _BLOCK)
+    return _header_bytes(cards, ones_complement_sum(data) if data else 0) + data
+
+
+def write_hdu(stream: BinaryIO, cards: Sequence[Card], chunks: Iterable[bytes]) -> None:
+    """The same, written to a stream that can be wound back, for data that are too large to be held: chunks of any size."""
+    start = stream.tell()
+    stream.write(_header_bytes(cards, 0))
+    total = size = 0
+    rest = b""
+    for chunk in chunks:
+        size += len(chunk)
+        stream.write(chunk)
+        block = rest + chunk
+        whole = len(block) // 4 * 4
+        rest = block[whole:]
+        total += ones_complement_sum(block[:whole]) if whole else 0
+    padding = b"\0" * (-size % _BLOCK)
+    stream.write(padding)
+    total += ones_complement_sum(rest + padding) if rest else 0
+    while total >> 32:
+        total = (total & _WORD) + (total >> 32)
+    end = stream.tell()
+    stream.seek(start)
+    stream.write(_header_bytes(cards, total))
+    stream.seek(end)
 
 
 _DTYPES = {"E": ">f4", "D": ">f8", "I": ">i2", "J": ">i4", "K": ">i8", "B": "u1"}
