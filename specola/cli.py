@@ -24,6 +24,7 @@ COMMANDS = (
     "import_",
     "ingest",
     "release",
+    "bulk",
     "demo",
     "mock",
     "check_vo",  # check-vo

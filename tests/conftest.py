@@ -21,6 +21,8 @@ from typing import Any
 import pytest
 import requests
 
+from ingest.bulk.export import publish_bulk
+from ingest.check import check_bundle
 from ingest.load import ingest_bundle, loaded_releases, remove_release
 from ingest.mock.setup import Mock
 from ingest.mock.survey import write_mock
@@ -108,8 +110,6 @@ def shared_data() -> Path:
 
 def ensure(bundle: Path, archive: Archive) -> str:
     """Have exactly this bundle in the archive; what a former run of the tests, or another RD, left under its name goes away."""
-    from ingest.check import check_bundle
-
     opened = check_bundle(bundle, read_files=False)
     made_with = hashlib.sha256()
     for source in (*sorted((REPOSITORY / "resdir").glob("*.rd")), REPOSITORY / "ingest" / "rd.py"):
@@ -131,10 +131,12 @@ def archive(house: House) -> Archive:
 
 @pytest.fixture(scope="session")
 def demo(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """The mock survey, 200 spectra: its schema and its bundle."""
+    """The mock survey, 200 spectra, with its download: its schema and its bundle."""
     path = tmp_path_factory.mktemp("mock") / "demo"
     write_mock(path, Mock(spectra=200, seed=7))
-    return SimpleNamespace(schema=ensure(path, archive), bundle=path)
+    schema = ensure(path, archive)
+    publish_bulk(check_bundle(path, read_files=False), archive)
+    return SimpleNamespace(schema=schema, bundle=path)
 
 
 def _read(shared: Path, folder: Path) -> Iterator[tuple[str, Path, Any]]:

@@ -188,6 +188,11 @@ def publish_bulk(bundle: Bundle, archive: Archive, *, sitename: str = "", progre
                 f"{bundle.path}: found {found} in the {archive.name} archive, expected {bundle.schema} made of this bundle;"
                 " ingest or promote it first"
             )
+        if marker := next((archive.products / bundle.schema).rglob("*.embargo"), None):
+            raise ReleaseError(
+                f"{marker}: found an embargo, expected a release that is public as a whole;"
+                " its tars would give away what is held back"
+            )
         folder = archive.products / bundle.schema / FOLDER
         done = export_release(bundle, folder, url=archive.url, publisher=sitename, overwrite=True, progress=progress)
         refresh_index(archive, sitename)

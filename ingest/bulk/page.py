@@ -77,7 +77,7 @@ def _body(bundle: Bundle, statistics: Statistics, files: Sequence[File], bibtex:
         yield f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>"
     yield "</dl>"
     yield from _charts(statistics)
-    yield from _downloads(bundle, files)
+    yield from _downloads(files)
     if url:
         yield from _services(bundle, url)
     if about.get("notes"):
@@ -145,7 +145,7 @@ def _numbers(statistics: Statistics) -> Iterator[str]:
     yield "</details>"
 
 
-def _downloads(bundle: Bundle, files: Sequence[File]) -> Iterator[str]:
+def _downloads(files: Sequence[File]) -> Iterator[str]:
     total = sum(one.size for one in files)
     yield f'<h2 id="download">Download</h2><p>{len(files):,} files, {size_text(total)} in all. Every file can be resumed: '
     yield "<code>wget -c</code>, <code>curl -C -</code>. <code>sha256sum -c SHA256SUMS</code> checks them.</p>"
@@ -159,7 +159,6 @@ def _downloads(bundle: Bundle, files: Sequence[File]) -> Iterator[str]:
             yield f'<tr><td><a href="{escape(one.path)}">{escape(one.path)}</a></td><td>{escape(one.about)}</td>'
             yield f'<td class="number">{size_text(one.size)}</td></tr>'
         yield "</table></div></details>"
-    yield f'<p>In Python, the catalogue for large work: <code>lsdb.open_catalog("…/bulk/{bundle.schema}/hats/spectra")</code>.</p>'
 
 
 def _services(bundle: Bundle, url: str) -> Iterator[str]:
@@ -168,7 +167,8 @@ def _services(bundle: Bundle, url: str) -> Iterator[str]:
     if bundle.manifest is not None:
         address = f"{url}/{bundle.schema}/q/ssap/ssap.xml"
         yield f'<li>Simple Spectral Access: <a href="{address}?REQUEST=queryData&amp;MAXREC=5">{address}</a></li>'
-    yield f'<li>All services of the release: <a href="{url}/browse/{bundle.schema}/q">{url}/browse/{bundle.schema}/q</a></li></ul>'
+    address = f"{url}/browse/{bundle.schema}/q"
+    yield f'<li>All services of the release: <a href="{address}">{address}</a></li></ul>'
 
 
 def _citation(bundle: Bundle, bibtex: str) -> Iterator[str]:

@@ -202,7 +202,7 @@ def _completeness(found: Statistics, photometry: Mapping[str, Any], redshifts: M
         return
     bands = [value for value, _ in _counted(photometry["band_selection"])] if "band_selection" in photometry else []
     found.band = bands[0] if len(bands) == 1 else ""
-    low, high = np.quantile(magnitude[usable], [0.005, 1.0])
+    low, high = magnitude[usable].min(), magnitude[usable].max()
     step = 0.25 if high - low < 8 else 0.5
     edges = step * np.arange(np.floor(low / step), np.floor(high / step) + 2)
     if (usable & ~observed).any() and (usable & observed).any():

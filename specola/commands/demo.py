@@ -49,8 +49,11 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Start everything, load a simulated survey, and ask the archive over TAP, SSAP and Datalink."""
+    from ingest.bulk.export import FOLDER, publish_bulk
+    from ingest.check import check_bundle
     from ingest.load import ingest_bundle
     from ingest.mock.setup import Mock
+    from ops.configuration import sitename
     from specola.commands.ingest import bars
     from specola.questions import ask
 
@@ -62,6 +65,9 @@ def demo(
         _make_bundle(bundle, Mock(spectra, seed), report)
     with bars(quiet=as_json) as progress:
         done = ingest_bundle(bundle, archive, progress=progress)
+        if not (done.already and (archive.products / SCHEMA / FOLDER).is_dir()):
+            opened = check_bundle(bundle, read_files=False)
+            publish_bulk(opened, archive, sitename=sitename(house, archive), progress=progress)
     answers = ask(archive, SCHEMA)
     good = all(answer.error is None for answer in answers)
     if as_json:
@@ -123,6 +129,7 @@ def _show(house: House, archive: Archive, already: bool, answers: list[Answer]) 
         return
     console.print("[bold]Addresses[/]")
     console.print(f"  portal          {house.url}/\n  public archive  {archive.url}/\n  TAP             {archive.url}/tap")
+    console.print(f"  the release     {archive.url}/bulk/{SCHEMA}/")
     console.print("[bold]Three things to try[/]")
     console.print(f"  1. In a browser, the survey and its services: {archive.url}/browse/{SCHEMA}/q", soft_wrap=True)
     console.print(

@@ -35,6 +35,8 @@ _STEPS = {
     "plots": "drawing plots",
     "rows": "copying rows",
     "indexes": "indexes, services, registry",
+    "catalogues": "writing catalogues",
+    "tars": "packing spectra",
 }
 
 
