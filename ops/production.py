@@ -15,7 +15,13 @@ from ops.house import House
 
 __all__ = ["FILES", "render_production"]
 
-FILES = {"specola.service": 0o644, "specola.env": 0o600, "nginx-tls.conf": 0o644}
+FILES = {
+    "specola.service": 0o644,
+    "specola.env": 0o600,
+    "nginx-tls.conf": 0o644,
+    "specola-backup.service": 0o644,
+    "specola-backup.timer": 0o644,
+}
 """What is rendered, with its mode; the templates are in etc/production/."""
 
 

@@ -20,7 +20,10 @@ from ops.errors import CommandError, OpsError
 from ops.house import Archive, House
 from ops.supervision import Supervisor, stop_orphans
 
-__all__ = ["Report", "answers", "lower", "raise_house", "restart", "taken_ports"]
+__all__ = ["RESTORING", "Report", "answers", "lower", "raise_house", "restart", "taken_ports"]
+
+RESTORING = ".restoring"
+"""Marker in SPECOLA_VAR: a restore has begun and has not ended."""
 
 Report = Callable[[str], None]
 """Called with what is being done now."""
@@ -39,6 +42,10 @@ def raise_house(house: House, report: Report = _quiet) -> None:
     if os.getuid() == 0:
         raise OpsError("PostgreSQL and DaCHS refuse to run as root", "Call bin/specola: it changes to the account `specola`.")
     with files.locked(house) as lock:
+        if (house.var / RESTORING).exists():
+            raise OpsError(
+                "a restore was interrupted", f"Run it again: specola restore {(house.var / RESTORING).read_text().strip()}"
+            )
         report("configuration")
         files.make_folders(house)
         changed = configuration.render_all(house)

@@ -21,6 +21,7 @@ COMMANDS = (
     "logs",
     "doctor",
     "production",
+    "backup",  # backup, restore
     "import_",
     "ingest",
     "release",

@@ -104,7 +104,7 @@ def _charts(statistics: Statistics) -> Iterator[str]:
             (charts.histogram(statistics.snr, "S/N per pixel", "spectra", "Signal-to-noise ratio of the spectra"), text)
         )
     if statistics.flags:
-        figures.append((charts.bars(statistics.flags, "Redshift flags"), "Confidence of the redshifts, all measurements."))
+        figures.append((charts.bars(statistics.flags, "Redshift flags"), "Quality flags of the redshifts, all measurements."))
     if statistics.classes:
         figures.append((charts.bars(statistics.classes, "Spectroscopic classes"), "Spectroscopic classes, all measurements."))
     if statistics.rates:
