@@ -45,6 +45,7 @@ def test_pages_and_types(served: str, archive: Archive, demo: SimpleNamespace, w
     assert web.get(served).url == served + "/"
     assert web.get(f"{archive.url}/bulk").url == f"{archive.url}/bulk/"
     assert f'href="{demo.schema}/"' in web.get(f"{archive.url}/bulk/").text
+    assert ".tar</a>" in web.get(f"{served}/spectra").text
     for path in ("/nothing", "/../../secrets/survey", "/%2e%2e/spectra"):
         assert web.get(served + path).status_code in {400, 404}, path
     assert web.get(f"{archive.url}/bulk/no_such/").status_code == 404
