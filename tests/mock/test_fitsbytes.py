@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pytest
 from astropy.io import fits
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ingest.fitsbytes import hdu_bytes
@@ -21,6 +21,9 @@ EMPTY = [("SIMPLE", True, "conforms to FITS standard"), ("BITPIX", 8, ""), ("NAX
 @given(st.one_of(TEXT, st.booleans(), st.integers(-(2**62), 2**62), st.floats(allow_nan=False, allow_infinity=False)), TEXT)
 @pytest.mark.filterwarnings("ignore:Card is too long")
 def test_cards_come_back(value, comment):
+    if isinstance(value, str):
+        # astropy misreads some cards of its own, as that of "'/"
+        assume(fits.Card.fromstring(fits.Card("KEYWORD", value).image).value == value.rstrip())
     content = hdu_bytes([*EMPTY, ("KEYWORD", value, comment)])
     with fits.open(io.BytesIO(content), checksum=True) as hdus:
         hdus.verify("exception")
