@@ -58,7 +58,11 @@ def check_ready(bundle: Bundle) -> None:
 
 
 def _has(table: BundleTable | None, column: str) -> bool:
-    return table is not None and column in pq.read_schema(table.path).names
+    """Whether a table says anything in a column: one that is NULL in every row says nothing."""
+    if table is None or column not in pq.read_schema(table.path).names:
+        return False
+    batches = pq.ParquetFile(table.path).iter_batches(_BATCH, columns=[column])
+    return any(batch.column(0).null_count < batch.num_rows for batch in batches)
 
 
 def _choice(values: tuple[str, ...]) -> str:
@@ -88,7 +92,7 @@ def _check_all_measured(bundle: Bundle, findings: Findings) -> None:
     table = bundle.tables["spectra"]
     measured = pc.unique(pq.read_table(bundle.tables["redshifts"].path, columns=["spectrum_id"]).column(0)).drop_null()
     first = 1
-    classes = _has(table, "target_class")
+    classes = "target_class" in pq.read_schema(table.path).names
     for batch in pq.ParquetFile(table.path).iter_batches(_BATCH, columns=["spectrum_id", *(["target_class"] * classes)]):
         bad = pc.invert(pc.is_in(batch.column("spectrum_id"), value_set=measured))
         if classes:

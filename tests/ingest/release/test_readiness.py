@@ -39,6 +39,12 @@ def test_a_bundle_that_says_nothing_passes_and_that_is_known(tmp_path: Path) -> 
     assert what_is_said(bundle) == {"qc_state": False, "z_state": False}
 
 
+def test_a_column_of_nothing_but_null_says_nothing(tmp_path: Path) -> None:
+    bundle = _bundle(tmp_path / "a", [None] * 4, [None] * 4, unmeasured=(2,))
+    check_ready(bundle)
+    assert what_is_said(bundle) == {"qc_state": False, "z_state": False}
+
+
 def test_what_is_accepted_and_reconciled_passes(tmp_path: Path) -> None:
     bundle = _bundle(tmp_path / "a", ["accepted"] * 4, ["final", "reconciled", "agreed", "final"])
     check_ready(bundle)

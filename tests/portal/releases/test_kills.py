@@ -1,0 +1,154 @@
+"""kill -9 at any moment of any step: the old state or the new one, in both databases, and a repeat completes it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from ingest.load import loaded_releases, remove_release
+from ops.house import House
+from tests.ingest.load.releases import SURVEY, footprint, snapshot, write_release
+from tests.portal.releases.conftest import forget
+
+Run = Callable[[str, str, object], "subprocess.CompletedProcess[str]"]
+
+SPREAD = 18
+LAST = (1, 2, 5, 20, 60)
+"""Moments counted from the end, where the archive has committed and the survey database does not know it yet."""
+
+
+@pytest.fixture
+def run(portal: House, people: Any) -> Run:
+    """Runs ``driver.py``."""
+
+    def started(action: str, schema: str, when: object) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, **portal.environment, "PYTHONPATH": str(portal.repository)}
+        command = [sys.executable, str(Path(__file__).with_name("driver.py")), action, schema, people.manager.username, str(when)]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    return started
+
+
+def _killed(done: subprocess.CompletedProcess[str]) -> None:
+    assert done.returncode == -signal.SIGKILL, (done.returncode, done.stderr[-2000:])
+
+
+@pytest.fixture
+def staged(portal: House, people: Any, to: Callable[..., Any], tmp_path: Path) -> Any:
+    """Makes staged releases; all are taken away after the test."""
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(f"{SURVEY}_k{time.time_ns():x}")
+        to("internal", made[-1], write_release(tmp_path / made[-1], "r", 40))
+        return made[-1]
+
+    yield make
+    for schema in made:
+        for archive in portal.archives:
+            if schema in loaded_releases(archive, settled=True):
+                remove_release(schema, archive)
+        forget(portal.releases / schema)
+
+
+@pytest.mark.slow
+def test_promote_killed_at_more_than_twenty_moments(portal: House, life: ModuleType, run: Run, staged: Any, by: Any) -> None:
+    public = portal.archive("public")
+    schema = staged()
+    whole = run("promote", schema, 0)
+    assert whole.returncode == 0, whole.stderr
+    calls = int(whole.stdout)
+    complete = footprint(public, schema)
+    assert life.get(schema).state == "public"
+    draw = random.Random(20261125)  # noqa: S311 - the same moments in every run
+    moments = [int(calls * (number + draw.random()) / SPREAD) + 1 for number in range(SPREAD)] + [calls - last for last in LAST]
+    outcomes = []
+    schema = staged()
+    before = snapshot(public)
+    for moment in moments:
+        done = run("promote", schema, moment)
+        there = schema in loaded_releases(public, settled=True)
+        # Where the calls are a few less this time it lived, which is an outcome, too.
+        assert done.returncode in {-signal.SIGKILL, 0}, done.stderr[-2000:]
+        release, busy = life.reconcile(schema)
+        assert not busy
+        assert release.state == ("public" if there else "internal"), moment
+        assert release.events.last().phase != "begun", moment
+        outcomes.append(there)
+        if there:
+            assert footprint(public, schema) == complete, moment
+            schema = staged()
+            before = snapshot(public)
+        else:
+            now = snapshot(public)
+            # Between the renaming of the files and the commit there are files without a release (ingest.load).
+            different = {name for name in before.keys() | now.keys() if now.get(name) != before.get(name)} - {"files"}
+            assert not different, moment
+    assert len(outcomes) > 20
+    assert {True, False} == set(outcomes)
+    assert life.promote(schema, **by).state == "public"
+    assert footprint(public, schema) == complete
+
+
+STEPS = (
+    # action, place of the kill, state after a look, whether the archive had committed
+    ("freeze", "portal.releases.store.assemble:before", "candidate"),
+    ("freeze", "portal.releases.store.seal:after", "candidate"),
+    ("freeze", "portal.releases.life.note:before", "candidate"),
+    ("freeze", None, "frozen"),
+    ("stage", "portal.releases.archives.load_staging:before", "frozen"),
+    ("stage", "portal.releases.archives.load_staging:after", "internal"),
+    ("promote", "portal.releases.archives.verify_staged:after", "internal"),
+    ("promote", "portal.releases.archives.copy_to_public:before", "internal"),
+    ("promote", "portal.releases.archives.copy_to_public:after", "public"),
+    ("withdraw", "portal.releases.archives.remove_release:before", "public"),
+    ("withdraw", "portal.releases.archives.remove_release:after", "public"),
+    ("withdraw", "portal.releases.archives.take_out:after", "deprecated"),
+)
+
+
+@pytest.mark.slow
+def test_killed_between_any_two_steps_of_its_life(
+    portal: House, life: ModuleType, run: Run, by: Any, name: str, tmp_path: Path
+) -> None:
+    """The moments between two commits, met exactly, one after the other on one release."""
+    life.create(name, bundle=write_release(tmp_path / "bundle", "r", 8), **by)
+    for action, place, state in STEPS:
+        done = run(action, name, place or 0)
+        if place is None:
+            assert done.returncode == 0, done.stderr
+        else:
+            _killed(done)
+        release, busy = life.reconcile(name)
+        assert (release.state, busy) == (state, False), place
+        assert name not in loaded_releases(portal.archive("public")) or state == "public", place
+    staging = portal.archive("staging")
+    assert name not in loaded_releases(staging)
+    assert [event.action for event in release.events.filter(phase="done")] == [
+        "create", "add", "freeze", "stage", "promote", "withdraw",
+    ]  # fmt: skip
+    assert release.events.get(action="promote", phase="done").username == by["by"].username
+    from portal.releases.history import broken_link
+
+    assert broken_link(release) is None
+    assert not [path for path in portal.releases.glob(f".{name}*") if state != "deprecated"]
+
+
+def test_a_repeat_completes_what_was_committed(life: ModuleType, run: Run, staged: Any, by: Any) -> None:
+    schema = staged()
+    _killed(run("promote", schema, "portal.releases.archives.copy_to_public:after"))
+    release = life.promote(schema, **by)
+    assert release.state == "public"
+    event = release.events.get(action="promote", phase="done")
+    assert event.reason == "to be killed"
+    assert event.details["settled"] == release.events.get(action="promote", phase="begun").number
