@@ -25,7 +25,7 @@ bench: ## measure ingest beside dachs imp and COPY
 	@bin/house --test --extras test setup
 	@bin/house --test --extras test run python -m bench.ingest $(BENCH)
 
-bench-query: ## measure answers beside one stock DaCHS and psql (wants the demo running)
+bench-query: ## measure answers beside one DaCHS process alone and psql (wants the demo running)
 	@bin/house run python -m bench.query $(BENCH)
 
 check: ## ruff, mypy, import-linter, dependency audit
