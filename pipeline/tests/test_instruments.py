@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -115,7 +116,9 @@ def test_a_wrong_header_is_refused_with_a_reason(change, said) -> None:
         ({"ESO INS SLIT NO": 3}, "ESO INS SLIT3 X"),
         ({"ESO INS SLIT NO": 10**9}, "through a mask"),
         ({"ESO INS SLIT1 DIMX": 0.0}, "slit 1 is 0.0 by"),
-        ({"ESO INS SLIT2 Y": "left"}, "expected a number"),
+        ({"ESO INS SLIT2 Y": "left"}, "expected a finite number"),
+        ({"ESO INS SLIT2 Y": math.nan}, "expected a finite number"),
+        ({"ESO INS SLIT1 X": 2.1e307}, "no mask is that large"),
     ],
 )
 def test_wrong_slits_are_refused(change, said) -> None:

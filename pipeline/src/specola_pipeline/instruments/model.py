@@ -7,6 +7,7 @@ wavelengths are vacuum Å, angles degrees, lengths on a mask millimetres.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -116,8 +117,8 @@ class Value:
             if self.default is None:
                 raise FrameError(f"{file}: the header has no '{key}', which is needed. Restore it from the original frame.")
             return self.default
-        if isinstance(found, bool) or not isinstance(found, int | float):
-            raise FrameError(f"{file}: '{key}' is {found!r}, expected a number. Restore it from the original frame.")
+        if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+            raise FrameError(f"{file}: '{key}' is {found!r}, expected a finite number. Restore it from the original frame.")
         return float(found) * self.scale
 
 

@@ -12,6 +12,8 @@ __all__ = ["Slit", "slits"]
 
 MOST = 2000
 """Slits a mask may have; a larger number in a header is an error of the header, not a mask."""
+FARTHEST = 1000.0
+"""Millimetres from the centre of a mask; VIMOS' masks end at 140."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ def _mask_slits(geometry: MaskSlits, header: Header, frame: Frame, scale: float,
         )
         if length <= 0 or width <= 0:
             raise FrameError(f"{frame.file}: slit {number} is {length} by {width} mm; both must be above zero.")
+        if max(abs(x), abs(y), length, width) > FARTHEST:
+            raise FrameError(f"{frame.file}: slit {number} at {x}, {y} mm, {length} by {width} mm: no mask is that large.")
         across, along = (float(part) for part in transform(x, y))
         if axis == 1:
             across, along = along, across
