@@ -1,6 +1,6 @@
 # Specola. The first thing to try: make demo
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test bench bench-query check clean
+.PHONY: help setup demo up down test bench bench-query bench-release check clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -27,6 +27,10 @@ bench: ## measure ingest beside dachs imp and COPY
 
 bench-query: ## measure answers beside one DaCHS process alone and psql (wants the demo running)
 	@bin/house run python -m bench.query $(BENCH)
+
+bench-release: ## measure freeze, stage and promote beside plain copying and COPY
+	@bin/house --test --extras test setup
+	@bin/house --test --extras test run python -m bench.release $(BENCH)
 
 check: ## ruff, mypy, import-linter, dependency audit
 	@bin/house --test --extras test,check setup
