@@ -39,7 +39,7 @@ def announce(archive: Archive, rd_id: str) -> bool:
     for server, one in itertools.product(archive.servers, (rd_id, *_LISTS)):
         query = urllib.parse.urlencode({"rdId": one, "__nevow_form__": "genForm", "submit": "Go"})
         address = f"http://127.0.0.1:{server.port}/__system__/services/cacheclear?{query}"
-        request = urllib.request.Request(address, headers={"Authorization": f"Basic {credentials}"})
+        request = urllib.request.Request(address, headers={"Authorization": f"Basic {credentials}", **archive.headers})
         try:
             with opener.open(request, timeout=30):
                 pass

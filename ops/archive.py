@@ -64,10 +64,17 @@ class Archive:
     passfile: Path
     repository: Path
     home: Path
+    gate: Path | None = None
+    """File with the secret without which its servers answer nobody (:mod:`vo.gate`); None where they answer everybody."""
 
     def server_environment(self, server: Server) -> dict[str, str]:
         """Environment of one of its DaCHS processes."""
-        return self.environment | {"GAVOSETTINGS": str(server.gavorc)}
+        return self.environment | {"GAVOSETTINGS": str(server.gavorc), "SPECOLA_GATE": str(self.gate or "open")}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request of our own straight to one of its servers, past nginx, has to carry."""
+        return {} if self.gate is None else {"X-Specola-Gate": self.gate.read_text().strip()}
 
     @property
     def inputs(self) -> Path:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ops.archive import DEBIAN_PYTHON
 from ops.clusters import programs
 from ops.errors import SettingsError
 from ops.files import render, secret, write
@@ -17,7 +18,6 @@ from ops.house import Archive, Cluster, House, Server
 
 __all__ = ["Service", "defaultmeta", "render_all", "services", "sitename"]
 
-DACHS = "/usr/bin/dachs"
 NGINX = "/usr/sbin/nginx"
 
 
@@ -61,7 +61,7 @@ def services(house: House) -> tuple[Service, ...]:
         Service(
             server.name,
             1,
-            (DACHS, "--ui", "stingy", "serve", "start", "-f"),
+            (DEBIAN_PYTHON, "-m", "vo.serve"),
             archive.root,
             archive.server_environment(server),
             killasgroup=True,  # with the asynchronous TAP jobs it runs
@@ -226,7 +226,9 @@ def _nginx(house: House) -> str:
                     "port": house.base_port + number,
                     "www": house.var / "www",
                     "headers": headers,
+                    "forwarded": _forwarded(templates, archive),
                     "cache": cache,
+                    **_gate(house, archive),
                 },
             )
         )
@@ -241,10 +243,31 @@ def _nginx(house: House) -> str:
             "www": house.var / "www",
             "portal_port": house.base_port,
             "portal_socket": house.portal_socket,
+            "forwarded": _forwarded(templates),
             "upstreams": "".join(upstreams),
             "servers": "".join(servers),
         },
     )
+
+
+def _forwarded(templates: Path, archive: Archive | None = None) -> str:
+    """What is told to the server behind nginx: an archive, or without one the portal."""
+    gated = archive is not None and archive.gate is not None
+    values = {"gate": secret(archive.gate), "user": "$gate_user"} if archive and archive.gate else {"gate": "", "user": ""}
+    text = render(templates / "nginx-forwarded.conf.in", values)
+    # The portal's cookie goes to every port of the host; DaCHS has no use for it.
+    return text if archive is None or gated else text + '    proxy_set_header Cookie "";\n'
+
+
+def _gate(house: House, archive: Archive) -> dict[str, str]:
+    """What differs between an archive for everybody and one behind the portal's login."""
+    if archive.gate is None:
+        return {"gate": "", "open": "", "pages": "error_page 502 504 =503 @away;"}
+    values = {"portal_url": house.url, "url": archive.url}
+    gate = render(house.repository / "etc" / "nginx-gate.conf.in", values)
+    # 500 is nginx's own word for a portal that does not answer; DaCHS' 500 passes through as it is.
+    pages = "error_page 401 @login; error_page 403 @refused; error_page 500 502 504 =503 @away;"
+    return {"gate": gate, "open": "\n      auth_request off;", "pages": pages}
 
 
 def _link(link: Path, target: Path) -> None:

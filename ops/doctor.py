@@ -12,10 +12,11 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from ops import clusters, dachsroot, raising, supervision
+from ops import clusters, dachsroot, probes, raising, supervision
 from ops.archive import DEBIAN_PYTHON, OWNER
 from ops.configuration import NGINX, services
 from ops.errors import OpsError
@@ -230,10 +231,20 @@ def _answers(house: House) -> Iterator[Finding]:
     """Answers."""
     if not supervision.Supervisor(house).is_running():
         return
-    addresses = [f"{house.url}/", f"{house.url}/health"]
-    addresses += [f"http://127.0.0.1:{house.base_port + number}/tap/capabilities" for number in (1, 2)]
-    for address in addresses:
-        yield Finding(f"{address} answers", raising.answers(address), "", "Run: specola restart; then specola logs")
+    asked = [probes.Probe(f"{house.url}/"), probes.portal(house), *(probes.entrance(house, one) for one in house.archives)]
+    asked += [probes.server(archive, server) for archive in house.archives for server in archive.servers]
+    for probe in asked:
+        what = f"{probe.address} answers" if probe.status == 200 else f"{probe.address} asks for a login"
+        yield Finding(what, probes.answers(probe), "", "Run: specola restart; then specola logs")
+    for archive in house.archives:
+        if archive.gate is not None:
+            bare = [probes.Probe(f"http://127.0.0.1:{one.port}/", status=HTTPStatus.FORBIDDEN) for one in archive.servers]
+            yield Finding(
+                f"the {archive.name} archive answers nobody past nginx",
+                all(map(probes.answers, bare)),
+                "",
+                "Run: specola restart",
+            )
 
 
 def _log_errors(house: House) -> Iterator[Finding]:

@@ -232,6 +232,7 @@ class House:
             passfile=self.secrets / f"{name}.pgpass",
             repository=self.repository,
             home=self.var / "home",
+            gate=self.secrets / "staging-gate" if name == "staging" else None,
         )
 
     def _servers(self, name: ArchiveName, number: int) -> tuple[Server, ...]:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import errno
-import http.client
 import os
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from ops import clusters, configuration, dachsroot, files
+from ops import clusters, configuration, dachsroot, files, probes
 from ops.errors import CommandError, OpsError
 from ops.house import Archive, House
 from ops.supervision import Supervisor, stop_orphans
 
-__all__ = ["RESTORING", "Report", "answers", "lower", "raise_house", "restart", "taken_ports"]
+__all__ = ["RESTORING", "Report", "lower", "raise_house", "restart", "taken_ports"]
 
 RESTORING = ".restoring"
 """Marker in SPECOLA_VAR: a restore has begun and has not ended."""
@@ -73,7 +70,7 @@ def raise_house(house: House, report: Report = _quiet) -> None:
                 supervisor.start_service(service.name)
         with ThreadPoolExecutor() as pool:
             list(pool.map(partial(_wait_for_archive, house, supervisor), house.archives))
-        _wait_for(supervisor, ("portal", "nginx"), f"{house.url}/health", 90)
+        _wait_for(supervisor, ("portal", "nginx"), probes.portal(house))
         _wait_for_supervisor(supervisor)
 
 
@@ -106,15 +103,6 @@ def restart(house: House, names: Sequence[str], report: Report = _quiet) -> None
         report(f"stopping {name}")
         supervisor.stop_service(name)
     raise_house(house, report)
-
-
-def answers(url: str, seconds: float = 5) -> bool:
-    """True when a GET of the address gives status 200."""
-    try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=seconds) as response:
-            return bool(response.status == http.client.OK)
-    except (OSError, urllib.error.URLError, http.client.HTTPException):
-        return False
 
 
 def taken_ports(house: House) -> list[int]:
@@ -165,22 +153,24 @@ def _start_databases(house: House, supervisor: Supervisor) -> None:
 
 
 def _wait_for_archive(house: House, supervisor: Supervisor, archive: Archive, seconds: float = 90) -> None:
-    number = 1 if archive.name == "public" else 2
-    addresses = [f"http://127.0.0.1:{server.port}/tap/capabilities" for server in archive.servers]
+    names = tuple(server.name for server in archive.servers)
+    for server in archive.servers:
+        _wait_for(supervisor, names, probes.server(archive, server), seconds)
     # through nginx last: it may answer from its cache, or by the first process alone
-    for address in (*addresses, f"http://127.0.0.1:{house.base_port + number}/tap/capabilities"):
-        _wait_for(supervisor, (*(server.name for server in archive.servers), "nginx"), address, seconds)
+    _wait_for(supervisor, (*names, "nginx"), probes.entrance(house, archive), seconds)
 
 
-def _wait_for(supervisor: Supervisor, names: Sequence[str], address: str, seconds: float) -> None:
-    """Wait until an address answers; names are of the services it needs."""
+def _wait_for(supervisor: Supervisor, names: Sequence[str], probe: probes.Probe, seconds: float = 90) -> None:
+    """Wait until something answers as it should; names are of the services it needs."""
     alive = _grace(supervisor.check_alive)
     end = time.monotonic() + seconds
-    while not answers(address, seconds=30):
+    while not probes.answers(probe, seconds=30):
         for name in names:
             alive(name)
         if time.monotonic() > end:
-            raise OpsError(f"{address} does not answer after {seconds:.0f} s", f"Look at `specola logs {names[0]}`.")
+            raise OpsError(
+                f"{probe.address} does not answer {probe.status} after {seconds:.0f} s", f"Look at `specola logs {names[0]}`."
+            )
         time.sleep(0.15)
 
 

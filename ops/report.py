@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ops import probes
 from ops.configuration import services
 from ops.house import House
 from ops.supervision import Supervisor
@@ -47,15 +48,14 @@ class Status:
         return asdict(self)
 
 
-def status_of(house: House, answers: Callable[[str], bool]) -> Status:
-    """Ask the supervisor and the addresses.
+def status_of(house: House, answers: Callable[[probes.Probe], bool]) -> Status:
+    """Ask the supervisor and the servers.
 
-    :param answers: tells whether an address answers
+    :param answers: tells whether one answers
     """
     states = Supervisor(house).states()
-    asked = {"nginx": f"{house.url}/", "portal": f"{house.url}/health"}
-    servers = [server for archive in house.archives for server in archive.servers]
-    asked |= {server.name: f"http://127.0.0.1:{server.port}/tap/availability" for server in servers}
+    asked = {"nginx": probes.Probe(f"{house.url}/"), "portal": probes.portal(house)}
+    asked |= {server.name: probes.server(archive, server) for archive in house.archives for server in archive.servers}
     rows = []
     for name in [service.name for service in services(house)]:
         state = states.get(name)

@@ -14,7 +14,7 @@ HOUSE = House.from_environment()
 """The installation this process belongs to."""
 
 
-def _database(dsn: str) -> dict[str, Any]:
+def _database(dsn: str, options: str = "") -> dict[str, Any]:
     """Django's form of a libpq DSN; what it has no name for (passfile, sslmode) goes to libpq as it is."""
     parts = dict(parse_dsn(dsn))
     names = {"dbname": "NAME", "user": "USER", "host": "HOST", "port": "PORT", "password": "PASSWORD"}
@@ -22,7 +22,7 @@ def _database(dsn: str) -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.postgresql",
         **known,
-        "OPTIONS": {"application_name": "specola portal", "connect_timeout": "10", **parts},
+        "OPTIONS": {"application_name": "specola portal", "connect_timeout": "10", "options": options, **parts},
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
     }
@@ -30,7 +30,11 @@ def _database(dsn: str) -> dict[str, Any]:
 
 DEBUG = False
 SECRET_KEY = secret(HOUSE.secrets / "portal")
-DATABASES = {"default": _database(HOUSE.survey_dsn)}
+DATABASES = {
+    "default": _database(HOUSE.survey_dsn),
+    # Asked what is in it, at every request to the gate; Django never migrates it.
+    "staging": _database(HOUSE.archive("staging").dsn, "-c default_transaction_read_only=on"),
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ROOT_URLCONF = "portal.urls"
 WSGI_APPLICATION = "portal.wsgi.application"
@@ -125,4 +129,6 @@ LOGGING = {
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"log": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["log"], "level": "WARNING"},
+    # nginx logs every answer, and 401 is what the gate says all day
+    "loggers": {"django.request": {"level": "ERROR"}, "axes": {"level": "ERROR"}},
 }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["PREPARE_LOCK", "configure", "prepare"]
+from portal.errors import PortalError
+
+__all__ = ["PREPARE_LOCK", "configure", "connect", "prepare"]
 
 PREPARE_LOCK = 4_701_001
 """Key of the PostgreSQL advisory lock that keeps two set-ups from migrating at once."""
@@ -16,6 +18,20 @@ def configure() -> None:
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     django.setup()
+
+
+def connect() -> None:
+    """Load Django and make sure that the survey database answers.
+
+    :raises PortalError: it does not
+    """
+    configure()
+    from django.db import OperationalError, connection
+
+    try:
+        connection.ensure_connection()
+    except OperationalError as error:
+        raise PortalError(f"the survey database: {str(error).strip()}", "Run `specola up`.") from error
 
 
 def prepare() -> None:

@@ -22,6 +22,7 @@ COMMANDS = (
     "doctor",
     "production",
     "backup",  # backup, restore
+    "user",
     "import_",
     "ingest",
     "release",

@@ -6,6 +6,7 @@ A role says what somebody is to one survey; :data:`ROLES` says what that lets th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.db.models import QuerySet
 
 from portal.accounts.models import Role, Survey
 
-__all__ = ["ROLES", "Action", "may", "require", "surveys_for"]
+__all__ = ["ROLES", "Action", "may", "require", "surveys_for", "why_not_staging"]
 
 
 class Action(StrEnum):
@@ -72,6 +73,31 @@ def surveys_for(user: Any, action: Action) -> QuerySet[Survey]:
     if user.is_superuser:
         return Survey.objects.all()
     return Survey.objects.filter(memberships__user=user, memberships__role__in=_roles_with(action)).distinct()
+
+
+def why_not_staging(user: Any, schema: str | None, staged: Mapping[str, str]) -> str:
+    """Why a user may not see something in the staging archive; empty when he may.
+
+    What shows one release is for those who may see that survey's. Everything else (TAP, ObsCore, OAI, lists of services) shows
+    all releases at once, for DaCHS protects no rows: it is for those who may see every survey that has one there
+    (docs/decisions/0040-staging-for-whom.md).
+
+    :param schema: of the release it shows; None when it is not of one alone
+    :param staged: schema and survey of every release in that archive
+    """
+    if not user.is_authenticated or not user.is_active:
+        return "Log in first."
+    if user.is_superuser:
+        return ""
+    mine = set(surveys_for(user, Action.VIEW_STAGING).values_list("key", flat=True))
+    if not mine:
+        return "Your account has no role in any survey."
+    if schema is not None and schema in staged:
+        return "" if staged[schema] in mine else "This release is of a survey in which you have no role."
+    if others := set(staged.values()) - mine:
+        count = "a survey" if len(others) == 1 else f"{len(others)} surveys"
+        return f"This shows all releases in staging, and those of {count} in which you have no role are among them."
+    return ""
 
 
 def _roles_with(action: Action) -> list[Role]:

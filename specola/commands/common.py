@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from ingest.errors import IngestError
 from ops.errors import OpsError
 from ops.house import House
+from portal.errors import PortalError
 
 __all__ = ["Commands", "Json", "fail", "print_json", "raise_all", "steps"]
 
@@ -21,13 +22,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script to r
 
 
 class Commands(TyperGroup):
-    """The command group; what ops or ingest raise on purpose ends it with a message and status 1, not with a traceback."""
+    """The command group; what our own layers raise on purpose ends it with a message and status 1, not with a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command of a context (typer's own copy of click has no public name for its type)."""
         try:
             return super().invoke(ctx)
-        except OpsError as error:
+        except (OpsError, PortalError) as error:
             fail(error.message, error.remedy)
         except IngestError as error:
             fail(str(error))

@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 def status(as_json: Json = False) -> None:
     """Show what runs, since when, and whether the archives answer. Status 0 when everything does, else 3."""
-    from ops.raising import answers
+    from ops.probes import answers
     from ops.report import status_of
 
     house = House.from_environment()

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import pyvo
 
-from ops import clusters
+from ops import clusters, probes
 from ops.configuration import render_all, services
 from ops.files import locked, make_folders
 from ops.house import House
-from ops.raising import answers, lower, raise_house
+from ops.raising import lower, raise_house
 from ops.supervision import Supervisor, orphans
 from tests.ops.conftest import environment_of
 
@@ -56,13 +56,13 @@ def test_two_installations_run_side_by_side_and_down_stops_only_its_own(new_hous
         assert specola(deep, "down").returncode == 0
         assert processes_of(deep) == []
         assert orphans(deep) == []
-        assert answers(f"{first.archive('public').url}/tap/availability")
-        assert not answers(f"{deep.archive('public').url}/tap/availability")
+        assert probes.answers(probes.entrance(first, first.archive("public")))
+        assert not probes.answers(probes.entrance(deep, deep.archive("public")))
     finally:
         lower(deep)
     # What was there is there again.
     raise_house(deep)
-    assert answers(f"{deep.archive('staging').url}/tap/availability")
+    assert probes.answers(probes.entrance(deep, deep.archive("staging")))
     lower(deep)
 
 

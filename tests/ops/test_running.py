@@ -21,6 +21,7 @@ from ops.clusters import connect, postmaster
 from ops.errors import CommandError, OpsError
 from ops.house import House
 from ops.raising import raise_house
+from tests.support.portal import make_people, session
 
 
 def get(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -56,9 +57,18 @@ def test_doctor_finds_nothing_to_mend(house, specola):
     assert done.returncode == 0
 
 
-def test_both_archives_answer_adql(house):
-    for archive in house.archives:
-        table = pyvo.dal.TAPService(f"{archive.url}/tap").search("SELECT table_name FROM tap_schema.tables").to_table()
+@pytest.fixture(scope="module")
+def operator(house):
+    """Headers of somebody who may see the staging archive."""
+    return {"Authorization": f"Bearer {make_people(house, {'operator': ['admin']})['operator'].token}"}
+
+
+def test_both_archives_answer_adql(house, operator):
+    for archive, headers in zip(house.archives, ({}, operator), strict=True):
+        with session() as web:
+            web.headers.update(headers)
+            service = pyvo.dal.TAPService(f"{archive.url}/tap", session=web)
+            table = service.search("SELECT table_name FROM tap_schema.tables").to_table()
         assert "ivoa.obscore" in set(table["table_name"])
 
 
@@ -193,18 +203,18 @@ def test_products_are_sent_by_nginx_with_ranges_and_a_tag(house, product):
 @pytest.mark.parametrize(
     ("suffix", "kind"), [("png", "image/png"), ("vot", "application/x-votable+xml"), ("fits", "application/fits")]
 )
-def test_products_say_what_they_are(house, suffix, kind):
+def test_products_say_what_they_are(house, operator, suffix, kind):
     path = house.archive("staging").products / f"test-ops.{suffix}"
     path.write_bytes(b"x")
     try:
-        status, headers, body = get(f"{house.archive('staging').url}/getproduct/{path.name}")
+        status, headers, body = get(f"{house.archive('staging').url}/getproduct/{path.name}", **operator)
     finally:
         path.unlink()
     assert (status, headers["content-type"], body) == (200, kind, b"x")
 
 
-def test_a_product_of_one_archive_is_not_in_the_other(house, product):
-    assert get(f"{house.archive('staging').url}/getproduct/test%20ops/one+two.fits")[0] == 404
+def test_a_product_of_one_archive_is_not_in_the_other(house, product, operator):
+    assert get(f"{house.archive('staging').url}/getproduct/test%20ops/one+two.fits", **operator)[0] == 404
 
 
 def test_with_a_query_string_dachs_answers(house, product):
@@ -267,12 +277,12 @@ def test_a_killed_server_is_started_again(house, specola, name):
     until(lambda: get(url)[0] == 200)
 
 
-def test_while_dachs_is_away_nginx_says_so(house, specola):
+def test_while_dachs_is_away_nginx_says_so(house, specola, operator):
     from ops.supervision import Supervisor
 
     Supervisor(house).stop_service("dachs-staging")
     try:
-        status, headers, body = get(f"{house.archive('staging').url}/tap/availability")
+        status, headers, body = get(f"{house.archive('staging').url}/tap/availability", **operator)
         assert (status, headers["retry-after"]) == (503, "10")
         assert b"try again" in body
         done = specola(house, "status", "--json")
@@ -283,7 +293,7 @@ def test_while_dachs_is_away_nginx_says_so(house, specola):
         assert "dachs-staging runs" in done.stdout
     finally:
         raise_house(house)
-    assert get(f"{house.archive('staging').url}/tap/availability")[0] == 200
+    assert get(f"{house.archive('staging').url}/tap/availability", **operator)[0] == 200
 
 
 def test_doctor_finds_an_open_password_and_says_how_to_mend_it(house, specola):
