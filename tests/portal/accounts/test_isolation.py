@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import closing
 from pathlib import Path
@@ -41,7 +40,7 @@ def _secrets(house: House) -> dict[str, str]:
 
 
 def test_no_password_is_in_an_environment_or_a_command_line(house: House) -> None:
-    """Of any server: DaCHS shows its environment to those who make it fail in the right place, /proc shows command lines to all."""
+    """Of any server: command lines are for everybody on the machine to read, and environments end up in reports of errors."""
     secrets = _secrets(house)
     for name, state in Supervisor(house).states().items():
         for pid in _tree(state.pid):
@@ -65,11 +64,11 @@ def test_the_public_dachs_is_told_of_its_own_archive_alone(house: House) -> None
 
 
 def test_no_public_server_holds_a_connection_or_a_file_of_the_team(house: House) -> None:
-    team = [path for cluster in house.clusters if cluster.name == "team" for path in (cluster.data, house.sockets / ".s.PGSQL.5433")]
-    team += [house.archive("staging").root, house.secrets]
+    team = [house.archive("staging").root, house.secrets, house.sockets / ".s.PGSQL.5433"]
+    team += [cluster.data for cluster in house.clusters if cluster.name == "team"]
     nginx = Supervisor(house).states()["nginx"].pid
     for pid in _public_processes(house):
-        held = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
+        held = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
         assert [path for path in held for place in team if path.startswith(str(place))] == [], pid
     # nginx serves both archives' files in the embedded default; products of the team's are under its eyes, databases are not
     assert nginx in _public_processes(house)
