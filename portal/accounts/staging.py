@@ -10,7 +10,8 @@ __all__ = ["RELEASE", "release_at", "staged_releases"]
 
 RELEASE = re.compile(
     r"/tableinfo/(?P<table>[a-z][a-z0-9_]*)[.][a-z][a-z0-9_]*"
-    r"|/(?:(?:browse|getproduct)/)?(?P<schema>[a-z][a-z0-9_]*)(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+/?"
+    r"|/(?:browse|bulk|getproduct)/(?P<folder>[a-z][a-z0-9_]*)(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*/?"
+    r"|/(?P<schema>[a-z][a-z0-9_]*)(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+/?"
 )
 """Addresses that show one release and nothing else. Whatever could be read in two ways (``//``, a percent sign, dots that climb)
 is none of them."""
@@ -23,7 +24,7 @@ def release_at(address: str) -> str | None:
     """
     path = address.partition("?")[0]
     found = RELEASE.fullmatch(path)
-    return (found["schema"] or found["table"]) if found else None
+    return (found["table"] or found["folder"] or found["schema"]) if found else None
 
 
 def staged_releases() -> dict[str, str]:

@@ -34,7 +34,7 @@ OAI = (
 BY_HAND = (
     "/", "/favicon.ico", "/robots.txt", "/gate", "/index.html", "/nothing/of/this/name", "/getproduct/", "/tap/async",
     "/tap/async/nosuch/results/result", "/tap/sync?" + ADQL + "SELECT+1+FROM+ivoa.obscore", "/tap/examples", "/tap/tables",
-    "/tap/tables/ivoa.obscore",
+    "/tap/tables/ivoa.obscore", "/bulk", "/bulk/", "/bulk/gatea_r1", "/bulk/gateb_r1/", "/bulk/gateb_r1/README.md",
     "/__system__/services/overview/admin/gatea_r1/q", "/__system__/run/genrd/fixed", "/static/css/gavo_dc.css", "/login",
 )  # fmt: skip
 
@@ -148,7 +148,7 @@ def test_who_is_of_another_survey_sees_nothing(who: str, addresses: list[str], s
 
 def test_who_may_see_one_survey_sees_its_pages_and_no_other(addresses: list[str], staged: SimpleNamespace) -> None:
     auth = staged.people["partial"].auth
-    own = re.compile(r"/(browse/|getproduct/)?gatea_r1/[A-Za-z0-9_./-]+|/tableinfo/gatea_r1[.]\w+")
+    own = re.compile(r"/(browse|bulk|getproduct)/gatea_r1(/[\w./-]*)?|/gatea_r1/[\w./-]+|/tableinfo/gatea_r1[.]\w+")
     found = _each(addresses, lambda web, path: web.get(staged.url + path, auth=auth, allow_redirects=False))
     # DaCHS itself refuses some pages, with one of its own
     let_in = {path for path, one in found.items() if (one.status_code, one.headers["Content-Type"]) != (403, "text/plain")}
@@ -163,7 +163,7 @@ def test_who_may_see_all_gets_what_dachs_says(who: str, addresses: list[str], st
     """The same status as the server behind gives to who comes with nginx's secret."""
     token = staged.people[who].token
     straight = f"http://127.0.0.1:{staged.archive.servers[0].port}"
-    asked = [path for path in addresses if not path.startswith(("/getproduct", "/gate"))]
+    asked = [path for path in addresses if not path.startswith(("/getproduct", "/gate", "/bulk"))]
     wanted = _each(asked, lambda web, path: web.get(straight + path, headers=staged.archive.headers, allow_redirects=False))
     found = _each(asked, lambda web, path: web.get(staged.url + path, auth=("token", token), allow_redirects=False))
     assert {path: one.status_code for path, one in found.items()} == {path: one.status_code for path, one in wanted.items()}
