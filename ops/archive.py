@@ -73,8 +73,10 @@ class Archive:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What a request of our own straight to one of its servers, past nginx, has to carry."""
-        return {} if self.gate is None else {"X-Specola-Gate": self.gate.read_text().strip()}
+        """What a request of our own straight to one of its servers, past nginx, has to carry; nothing before the first start."""
+        if self.gate is None or not self.gate.exists():
+            return {}
+        return {"X-Specola-Gate": self.gate.read_text().strip()}
 
     @property
     def inputs(self) -> Path:

@@ -190,7 +190,7 @@ def orphans(house: House) -> list[tuple[str, int]]:
         (wanted[variable], pid)
         for pid, command, variables in _processes()
         for variable in variables
-        if variable in wanted and b"serve" in command
+        if variable in wanted and b"vo.serve" in command
     ]
     mine = f"SPECOLA_VAR={house.var}".encode()
     # of gunicorn's processes the first one only: the others end with it
