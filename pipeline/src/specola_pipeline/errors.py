@@ -3,12 +3,13 @@
 PipelineError                    every error a user can mend; its message names the file, what was found, and what to do
 ├── InstrumentError              an instrument file is wrong, or there is none for a frame
 ├── FrameError                   a raw frame can not be read, or its header lacks what is needed
+├── SpectrumError                a file of spectra can not be read, or is of a kind that is not known
 └── TableError                   a table that comes with the package (lines, sky, extinction, standards) is not there
 """
 
 from __future__ import annotations
 
-__all__ = ["FrameError", "InstrumentError", "PipelineError", "TableError"]
+__all__ = ["FrameError", "InstrumentError", "PipelineError", "SpectrumError", "TableError"]
 
 
 class PipelineError(Exception):
@@ -21,6 +22,10 @@ class InstrumentError(PipelineError):
 
 class FrameError(PipelineError):
     """A frame can not be read, or its header lacks what is needed."""
+
+
+class SpectrumError(PipelineError):
+    """A file of spectra can not be read, or is of a kind that is not known."""
 
 
 class TableError(PipelineError):

@@ -1,0 +1,113 @@
+"""Measure the redshift and class of a spectrum."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+
+from specola_pipeline.redshift.confidence import flag_digit, probability
+from specola_pipeline.redshift.lines import line_list
+from specola_pipeline.redshift.prepare import Prepared, UnmeasurableError, prepare
+from specola_pipeline.redshift.refine import Fit, Refiner
+from specola_pipeline.redshift.result import Candidate, Feature, Result
+from specola_pipeline.redshift.scan import Scan, Scanner
+from specola_pipeline.redshift.spectrum import Floats, Spectrum
+from specola_pipeline.redshift.templates import Library, load_library
+
+__all__ = ["SEPARATION", "Redshifter"]
+
+SEPARATION = 0.005
+"""Redshifts closer than this times (1 + z) are one solution."""
+_PEAKS = {"GALAXY": 4, "QSO": 2, "STAR": 1}
+"""How many maxima of each class' scan are looked at on the pixels."""
+_WITHIN = 80.0
+"""Maxima whose gain is farther below the best one's than this are not."""
+
+
+class Redshifter:
+    """Measures spectra one after the other; what templates need is computed once for spectra alike."""
+
+    def __init__(self, library: Library | None = None) -> None:
+        self.library = library or load_library()
+        self._scanner = Scanner(self.library)
+        self._refiner = Refiner(self.library)
+
+    def measure(self, spectrum: Spectrum) -> Result:
+        """The result; never an exception for what is in the spectrum, but a result with a reason."""
+        try:
+            data = prepare(spectrum)
+        except UnmeasurableError as reason:
+            return _none(spectrum.name, str(reason))
+        scans = self._scanner.scan(data)
+        starts = sorted((start for scan in scans for start in _peaks(scan)), key=lambda start: -start[0])
+        if not starts or starts[0][0] <= 0:
+            return _none(spectrum.name, "no template fits the spectrum with a positive continuum", data)
+        top = starts[0][0]
+        fits = [
+            self._refiner.refine(data, name, template, z)
+            for gain, name, template, z in starts
+            if gain > top - _WITHIN or gain == top
+        ]
+        total = float(np.sum(data.ivar * data.flux**2))
+        chosen: list[Fit] = []
+        for fit in sorted(fits, key=lambda fit: -fit.gain):
+            if all(abs(fit.z - one.z) > SEPARATION * (1 + one.z) for one in chosen):
+                chosen.append(fit)
+        candidates = tuple(
+            Candidate(
+                rank, fit.z, fit.z_err, fit.spectral_class, fit.template, total - fit.gain, chosen[0].gain - fit.gain,
+                _features(data, fit), fit.model * data.scale,
+            )
+            for rank, fit in enumerate(chosen, start=1)
+        )  # fmt: skip
+        featureless = self._refiner.featureless(data)
+        rival = chosen[1].gain if len(chosen) > 1 else top - _WITHIN
+        chance = probability(chosen[0].gain - rival)
+        return Result(
+            name=spectrum.name, candidates=candidates, probability=chance, confidence=flag_digit(chance, candidates[0].features),
+            broad_line=candidates[0].spectral_class == "QSO", reason="", wave=data.wave, chi2_featureless=total - featureless,
+            dof=data.wave.size, snr=data.snr, noise_factor=data.noise_factor,
+        )  # fmt: skip
+
+
+def _none(name: str, reason: str, data: Prepared | None = None) -> Result:
+    return Result(
+        name=name, candidates=(), probability=0.0, confidence=0, broad_line=False, reason=reason,
+        wave=data.wave if data else np.zeros(0), chi2_featureless=np.nan, dof=data.wave.size if data else 0,
+        snr=data.snr if data else np.nan, noise_factor=data.noise_factor if data else np.nan,
+    )  # fmt: skip
+
+
+def _peaks(scan: Scan) -> list[tuple[float, str, int, float]]:
+    """The highest maxima as gain, class, number of the template, and redshift; no two of them are one solution."""
+    curve = scan.gain.max(axis=0)
+    padded = np.concatenate([[-np.inf], curve, [-np.inf]])
+    tops = np.flatnonzero((curve >= padded[:-2]) & (curve > padded[2:]))
+    found: list[int] = []
+    for top in tops[np.argsort(-curve[tops])]:
+        if all(abs(scan.z[top] - scan.z[one]) > SEPARATION * (1 + scan.z[one]) for one in found):
+            found.append(int(top))
+            if len(found) == _PEAKS[scan.spectral_class]:
+                break
+    return [(float(curve[i]), scan.spectral_class, int(scan.gain[:, i].argmax()), float(scan.z[i])) for i in found]
+
+
+def _features(data: Prepared, fit: Fit) -> tuple[Feature, ...]:
+    """Evidence of each listed line that the model shows: chi-square against the model with the line smoothed away."""
+    speed = 2.5 * max(data.sigma, 400 / 299792.458) * (4 if fit.spectral_class == "QSO" else 1)
+    step = float(np.median(np.diff(np.log(data.wave))))
+    width = 2 * int(3 * speed / step) + 1
+    plain = uniform_filter1d(fit.model, width, mode="nearest")
+    change: Floats = data.ivar * ((data.flux - plain) ** 2 - (data.flux - fit.model) ** 2)
+    change = np.where(np.abs(fit.model - plain) > 0.02 * np.abs(plain), change, 0.0)
+    total = np.concatenate([[0.0], np.cumsum(change)])
+    found = {}
+    for line in line_list():
+        wave = line.wave * (1 + fit.z)
+        if not data.wave[0] < wave < data.wave[-1]:
+            continue
+        low, high = np.searchsorted(data.wave, [wave * np.exp(-speed), wave * np.exp(speed)])
+        evidence = float(total[high] - total[low])
+        if evidence != 0.0:
+            found[line.name] = Feature(line.name, wave, evidence)
+    return tuple(sorted(found.values(), key=lambda one: -one.evidence)[:8])

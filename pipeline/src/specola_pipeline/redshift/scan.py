@@ -1,0 +1,182 @@
+"""All redshifts of all templates at once.
+
+On a grid in ln(wavelength) a redshift is a shift, and sums over pixels of data times a shifted template are correlations,
+computed for all shifts by FFT. The model is a template times a polynomial (a continuum that absorbs wrong flux
+calibration and reddening), plus groups of emission lines of non-negative strength:
+
+    d(x) = T(x - s) sum_j c_j u^j + sum_g a_g G_g(x - s),    x = ln(wavelength), s = ln(1 + z), u = x scaled to -1..1
+
+Its normal equations at shift s are made of the correlations of w u^m with T^2, of w d u^j with T, of w with G^2, w d
+with G and w u^j with G: 2n - 1 + n inverse transforms a template and n + 2 a group for a polynomial of n terms. Absorption by
+the intergalactic medium is exact (see `igm`): templates are cut at the Lyman series, and each piece has weights of its own,
+added up before the inverse transform.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft
+
+from specola_pipeline.redshift import igm
+from specola_pipeline.redshift.kernels import TERMS, scan_templates
+from specola_pipeline.redshift.lines import Group, groups
+from specola_pipeline.redshift.prepare import Prepared
+from specola_pipeline.redshift.spectrum import Floats
+from specola_pipeline.redshift.templates import RANGES, Library
+
+__all__ = ["LINE_PENALTY", "SPREAD", "Scan", "Scanner", "line_profile", "smoothed"]
+
+SPREAD = np.array([1.0, 0.7, 0.35, 0.2])
+"""Prior standard deviations of the polynomial's coefficients relative to the first."""
+LINE_PENALTY = 0.5
+"""What a group of lines must gain in chi-square to be worth its freedom."""
+SPEED_OF_LIGHT = 299792.458
+
+Complex = npt.NDArray[np.complex128]
+
+
+def smoothed(flux: Floats, sigma: float, step: float) -> Floats:
+    """A template at the resolution of the spectrograph: convolved with a Gaussian of ``sigma`` in ln(wavelength)."""
+    width = sigma / step
+    reach = int(4 * width) + 1
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(width, 1e-3)) ** 2)
+    return np.asarray(np.convolve(np.pad(flux, reach, mode="edge"), kernel / kernel.sum(), mode="valid"))
+
+
+def line_profile(group: Group, log_wave: Floats, sigma: float) -> Floats:
+    """Flux per wavelength of a group's lines at rest, 1 at the peak of a line of ratio 1; any shape of ``log_wave``."""
+    width = np.hypot(group.sigma / SPEED_OF_LIGHT, sigma)
+    total = np.zeros_like(log_wave)
+    for line in group.lines:
+        x = (log_wave - np.log(line.wave) - group.velocity / SPEED_OF_LIGHT) / width
+        near = np.abs(x) < 5
+        total[near] += line.ratio * np.exp(-0.5 * x[near] ** 2)
+    return total
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The scan of one class."""
+
+    spectral_class: str
+    z: Floats
+    """Shape (lags,)."""
+    gain: Floats
+    """Reduction of chi-square from a model of zero, shape (templates, lags)."""
+    total: float
+    """Chi-square of a model of zero."""
+
+
+@dataclass(frozen=True)
+class _Bank:
+    """A class' templates and groups for one grid, transformed."""
+
+    z: Floats
+    size: int
+    lags: int
+    pieces: tuple[int, ...]
+    squares: Complex
+    """(pieces, templates, frequencies)."""
+    plain: Complex
+    groups: Complex
+    group_squares: Complex
+    tau: Floats
+
+
+class Scanner:
+    """Scans spectra with a library; keeps the transformed templates of the last grids."""
+
+    def __init__(self, library: Library, keep: int = 4) -> None:
+        self.library = library
+        self._keep = keep
+        self._banks: dict[tuple[object, ...], dict[str, _Bank]] = {}
+
+    def scan(self, data: Prepared) -> list[Scan]:
+        """Scan all classes of the library."""
+        banks = self._of(data)
+        u = np.linspace(-1, 1, data.weight.size)
+        powers = u[np.newaxis, :] ** np.arange(2 * TERMS - 1)[:, np.newaxis]
+        wave = np.exp((data.first + np.arange(data.weight.size)) * data.step)
+        transmission = igm.transmissions(wave)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            total = float(np.sum(np.where(data.weight > 0, data.weighted**2 / data.weight, 0.0)))
+        result = []
+        for name, bank in banks.items():
+            through = transmission[list(bank.pieces)]
+            moments = self._correlate(data.weight * powers, through**2, bank.squares, bank)
+            right = self._correlate(data.weighted * powers[:TERMS], through, bank.plain, bank)
+            if bank.groups.size:
+                weight = np.conj(fft.rfft(data.weight * powers[:TERMS], bank.size))
+                plain = np.conj(fft.rfft(data.weighted, bank.size))
+                self_ = fft.irfft(weight[0] * bank.group_squares, bank.size)[:, : bank.lags]
+                line = fft.irfft(plain * bank.groups, bank.size)[:, : bank.lags]
+                cross = fft.irfft(weight[:, np.newaxis] * bank.groups, bank.size)[:, :, : bank.lags]
+                # What the transform leaves of a group outside the data is rounding.
+                self_[self_ < 1e-9 * data.weight.max()] = 0.0
+            else:
+                self_ = line = np.zeros((0, bank.lags))
+                cross = np.zeros((TERMS, 0, bank.lags))
+            gain = scan_templates(moments, right, self_, line, cross, bank.tau, SPREAD, LINE_PENALTY)
+            # Lags count from the highest redshift down.
+            result.append(Scan(name, bank.z, gain[:, ::-1], total))
+        return result
+
+    @staticmethod
+    def _correlate(data: Floats, through: Floats, templates: Complex, bank: _Bank) -> Floats:
+        """Correlations (templates, rows of data, lags), pieces added."""
+        spectra = np.conj(fft.rfft(data[np.newaxis] * through[:, np.newaxis], bank.size))
+        product = np.einsum("pmf,ptf->tmf", spectra, templates, optimize=False)
+        return np.ascontiguousarray(fft.irfft(product, bank.size)[:, :, : bank.lags])
+
+    def _of(self, data: Prepared) -> dict[str, _Bank]:
+        sigma = float(np.round(data.sigma, 6))
+        key = (data.step, data.first, data.weight.size, sigma)
+        if key not in self._banks:
+            if len(self._banks) >= self._keep:
+                self._banks.pop(next(iter(self._banks)))
+            self._banks[key] = {name: self._bank(name, data, sigma) for name in self.library.classes}
+        return self._banks[key]
+
+    def _bank(self, name: str, data: Prepared, sigma: float) -> _Bank:
+        low, high = RANGES[name]
+        least, most = int(np.floor(np.log1p(low) / data.step)), int(np.ceil(np.log1p(high) / data.step))
+        lags = most - least + 1
+        count = data.weight.size + lags - 1
+        size = fft.next_fast_len(count, real=True)
+        # Correlation number c belongs to shift most - c: point k of the data meets point first + k - shift of the template.
+        points = np.asarray((data.first - most + np.arange(count)) * data.step, dtype=np.float64)
+        grid = (self.library.first + np.arange(self.library.templates[0].flux.size)) * self.library.step
+        blur = np.hypot(sigma, data.step / np.sqrt(12))
+        rest = np.exp(points)
+        flux = np.array(
+            [
+                np.interp(points, grid, smoothed(one.flux, blur, self.library.step), left=0, right=0)
+                for one in self.library.of(name)
+            ]
+        )
+        flux /= np.maximum(np.median(np.abs(flux), axis=1, keepdims=True), np.max(np.abs(flux), axis=1, keepdims=True) * 1e-3)
+        edges = (np.inf, *igm.CUTS, 0.0)
+        observed = np.exp((data.first + data.weight.size) * data.step)
+        inside = [(rest <= edges[i]) & (rest > edges[i + 1]) for i in range(len(edges) - 1)]
+        pieces = tuple(
+            i for i, part in enumerate(inside) if part.any() and (i == 0 or observed > edges[i]) and np.any(flux[:, part])
+        )
+        cut = np.array([np.where(inside[i], flux, 0.0) for i in pieces])
+        used = groups(name)
+        profiles = np.array([line_profile(group, points, blur) for group in used]).reshape(len(used), count)
+        tau = np.array([[np.sum(one * profile) / max(profile.sum(), 1e-30) for profile in profiles] for one in flux])
+        return _Bank(
+            z=np.expm1(np.arange(least, most + 1) * data.step), size=size, lags=lags, pieces=pieces,
+            squares=_transform(cut**2, size), plain=_transform(cut, size), groups=_transform(profiles, size),
+            group_squares=_transform(profiles**2, size), tau=tau.reshape(len(flux), len(used)),
+        )  # fmt: skip
+
+
+def _transform(values: Floats, size: int) -> Complex:
+    """Transform along the last axis, also of no rows at all."""
+    if not values.size:
+        return np.zeros((*values.shape[:-1], 0), dtype=complex)
+    return np.asarray(fft.rfft(values, size))

@@ -1,0 +1,280 @@
+"""Redshifts against analytic truth, bad input, and real spectra whose redshift others measured."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from specola_pipeline.cli import app
+from specola_pipeline.errors import SpectrumError
+from specola_pipeline.redshift import igm
+from specola_pipeline.redshift.confidence import flag_digit, probability
+from specola_pipeline.redshift.lines import groups
+from specola_pipeline.redshift.measure import Redshifter
+from specola_pipeline.redshift.prepare import prepare
+from specola_pipeline.redshift.readers import read_spectra
+from specola_pipeline.redshift.run import measure_all, resume
+from specola_pipeline.redshift.scan import Scanner, smoothed
+from specola_pipeline.redshift.spectrum import Spectrum
+from specola_pipeline.redshift.templates import load_library, load_redrock
+from specola_pipeline.spectral import air_to_vacuum
+
+WAVE = np.arange(5500.0, 9500.0, 4.0)
+
+
+@pytest.fixture(scope="module")
+def redshifter() -> Redshifter:
+    return Redshifter()
+
+
+@pytest.fixture(scope="module")
+def data() -> Path:
+    folder = Path(os.environ.get("SPECOLA_SHARED_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data"))
+    if not (folder / "truth.csv").exists():
+        pytest.skip(f"no real data in {folder}: set SPECOLA_SHARED_DATA to their folder")
+    return folder
+
+
+def made(name: str, z: float, snr: float, seed: int = 1, wave: np.ndarray = WAVE) -> Spectrum:
+    """A template seen at z at a resolving power of 600 with noise, and a tilt of flux calibration that it does not have."""
+    library = load_library()
+    flux = next(one.flux for one in library.templates if one.name == name)
+    rest = (library.first + np.arange(flux.size)) * library.step
+    light = np.interp(np.log(wave) - np.log1p(z), rest, smoothed(flux, 1 / (2.3548 * 600), library.step))
+    light = light * igm.transmissions(wave)[np.sum(wave[:, None] / (1 + z) <= np.array(igm.CUTS), axis=1), np.arange(wave.size)]
+    light *= (1.3 - 0.6 * (wave - wave[0]) / np.ptp(wave)) / np.median(light)
+    noise = np.full(wave.size, 1 / snr)
+    return Spectrum(name, wave, light + noise * np.random.default_rng(seed).standard_normal(wave.size), noise, 600.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "z", "expected"),
+    [("early", 0.62, "GALAXY"), ("starburst", 0.55, "GALAXY"), ("Lyman-break, mean", 3.9, "GALAXY"),
+     ("Lyman-alpha emitter", 5.6, "GALAXY"),
+     ("composite", 1.9, "QSO"), ("M3", 0.0002, "STAR"), ("A", 0.0, "STAR")],
+)  # fmt: skip
+def test_a_template_with_noise_comes_back(redshifter: Redshifter, name: str, z: float, expected: str) -> None:
+    result = redshifter.measure(made(name, z, snr=8.0))
+    assert result.best is not None
+    assert result.best.spectral_class == expected
+    assert abs(result.best.z - z) < 0.002 * (1 + z)
+    assert [one.rank for one in result.candidates] == list(range(1, len(result.candidates) + 1))
+    assert all(one.delta_chi2 >= 0 for one in result.candidates)
+    assert result.best.model.shape == result.wave.shape
+
+
+def test_the_error_of_z_is_its_scatter() -> None:
+    library = load_library()
+    one = Redshifter(type(library)(library.step, library.first, tuple(t for t in library.templates if t.name == "early")))
+    results = [one.measure(made("early", 0.6, snr=6.0, seed=seed)).best for seed in range(150)]
+    pulls = [(best.z - 0.6) / best.z_err for best in results if best is not None]
+    assert len(pulls) == 150
+    assert 0.9 < np.std(pulls) < 1.1
+
+
+def test_the_scan_is_the_direct_sum(redshifter: Redshifter) -> None:
+    """Gain at one shift, by FFT and kernel, against least squares written out; one template, far from emission lines."""
+    library = load_library()
+    only = type(library)(library.step, library.first, tuple(t for t in library.templates if t.name == "A"))
+    prepared = prepare(made("A", 0.0, snr=10.0))
+    scan = Scanner(only).scan(prepared)[0]
+    rest = (library.first + np.arange(only.templates[0].flux.size)) * library.step
+    at = int(np.argmin(np.abs(scan.z)))
+    points = (prepared.first + np.arange(prepared.weight.size)) * prepared.step - np.log1p(scan.z[at])
+    blur = np.hypot(np.round(prepared.sigma, 6), prepared.step / np.sqrt(12))
+    template = np.interp(points, rest, smoothed(only.templates[0].flux, blur, library.step))
+    u = np.linspace(-1, 1, points.size)
+    design = template[:, None] * u[:, None] ** np.arange(4)
+    root = np.sqrt(prepared.weight)
+    target = np.where(prepared.weight > 0, prepared.weighted / np.maximum(root, 1e-30), 0.0)
+    fitted = design @ np.linalg.lstsq(design * root[:, None], target, rcond=None)[0] * root
+    # The prior on the polynomial costs the scan a little, never gains.
+    assert scan.gain[0, at] <= fitted @ target + 1e-6
+    assert scan.gain[0, at] == pytest.approx(fitted @ target, rel=2e-3)
+
+
+def test_lyman_forest_transmission() -> None:
+    transmission = igm.transmissions(np.array([4000.0, 6000.0, 8000.0]))
+    assert (transmission[0] == 1).all()
+    # Inoue et al. 2014: effective optical depth of Ly alpha at z = 2.290 and 3.936.
+    for wave, row in ((4000.0, 0), (6000.0, 1)):
+        x = wave / 1215.67
+        assert -np.log(transmission[1, row]) == pytest.approx(2.35379e-3 * x**3.7 + 5.38995e-5 * x**3, rel=2e-3)
+    assert (np.diff(transmission, axis=0) <= 0).all()
+
+
+GOOD = made("early", 0.6, snr=5.0)
+
+
+@pytest.mark.parametrize(
+    ("wave", "flux", "err", "reason"),
+    [
+        (WAVE, np.full(WAVE.size, np.nan), GOOD.err, "no pixel has a finite flux"),
+        (WAVE, GOOD.flux, np.zeros(WAVE.size), "no pixel has a positive, finite error"),
+        (WAVE, GOOD.flux, np.full(WAVE.size, np.nan), "no pixel has a positive, finite error"),
+        (WAVE, GOOD.flux, -GOOD.err, "no pixel has a positive, finite error"),
+        (WAVE[:1], GOOD.flux[:1], GOOD.err[:1], "1 pixels, fewer than 30"),
+        (WAVE, np.ones(WAVE.size), GOOD.err, "the flux is constant"),
+        (WAVE, np.zeros(WAVE.size), GOOD.err, "the flux is constant"),
+        (WAVE / 1e4, GOOD.flux, GOOD.err, "another unit"),
+        (WAVE / 10, GOOD.flux, GOOD.err, "another unit"),
+        (WAVE * 1e-10, GOOD.flux, GOOD.err, "another unit"),
+        (WAVE + 40000, GOOD.flux, GOOD.err, "do not overlap"),
+        (WAVE[::-1], GOOD.flux, GOOD.err, "not finite and increasing"),
+        (WAVE, GOOD.flux[:-1], GOOD.err, "not one and the same"),
+    ],
+)  # fmt: skip
+def test_bad_input_has_no_redshift_and_a_reason(redshifter: Redshifter, wave, flux, err, reason: str) -> None:
+    result = redshifter.measure(Spectrum("bad", wave, flux, err))
+    assert result.best is None
+    assert result.confidence == 0
+    assert result.probability == 0.0
+    assert reason in result.reason
+
+
+def test_emission_lines_without_continuum(redshifter: Redshifter) -> None:
+    z = 0.7
+    lines = sum(group_lines(z, strength) for strength in (6.0,))
+    flux = lines + 0.3 * np.random.default_rng(3).standard_normal(WAVE.size)
+    best = redshifter.measure(Spectrum("lines", WAVE, flux, np.full(WAVE.size, 0.3), 600.0)).best
+    assert best is not None
+    assert abs(best.z - z) < 0.002 * (1 + z)
+
+
+def group_lines(z: float, strength: float) -> np.ndarray:
+    total = np.zeros(WAVE.size)
+    for group in groups("GALAXY"):
+        if group.name in {"[O II]", "[O III]", "Balmer"}:
+            for line in group.lines:
+                width = line.wave * (1 + z) / 600 / 2.3548
+                total += strength * line.ratio * np.exp(-0.5 * ((WAVE - line.wave * (1 + z)) / width) ** 2)
+    return total
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 1.0, -1.0, np.nan, np.inf, -np.inf, 1e300, 1e-300]), min_size=40, max_size=40),
+    st.lists(st.sampled_from([0.0, 1.0, -1.0, np.nan, np.inf, 1e-30, 1e30]), min_size=40, max_size=40),
+)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_never_an_exception(flux: list[float], err: list[float]) -> None:
+    with np.errstate(all="ignore"):
+        result = SHARED.measure(Spectrum("any", np.linspace(5000.0, 6000.0, 40), np.array(flux), np.array(err)))
+    assert (result.best is None) == bool(result.reason)
+
+
+SHARED = Redshifter(load_library().only(("STAR",)))
+
+
+def test_wrong_errors_are_found(redshifter: Redshifter) -> None:
+    spectrum = made("early", 0.6, snr=5.0)
+    result = redshifter.measure(Spectrum("x", spectrum.wave, spectrum.flux, spectrum.err / 2.2, 600.0))
+    assert 1.9 < result.noise_factor < 2.5
+
+
+def test_probability_grows_with_the_gap() -> None:
+    chances = [probability(gap) for gap in (0.0, 3.0, 10.0, 40.0)]
+    assert chances == sorted(chances)
+    assert 0 < chances[0] < chances[-1] < 1
+    assert flag_digit(0.995, ()) == 4
+    assert flag_digit(0.6, ()) == 1
+
+
+def test_redrock_templates(tmp_path: Path) -> None:
+    library = load_library()
+    path = write_redrock(tmp_path / "rrtemplate-galaxy.fits", library.of("GALAXY")[0].flux[None], library.step, library.first)
+    read = load_redrock((path,))
+    assert read.classes == ("GALAXY",)
+    inside = library.of("GALAXY")[0].flux > 0.01
+    assert np.allclose(read.templates[0].flux[inside], library.of("GALAXY")[0].flux[inside], rtol=1e-3)
+    best = Redshifter(read).measure(GOOD).best
+    assert best is not None
+    assert abs(best.z - 0.6) < 0.003
+    negative = write_redrock(tmp_path / "pca.fits", -library.of("GALAXY")[0].flux[None], library.step, library.first)
+    with pytest.raises(SpectrumError, match="negative"):
+        load_redrock((negative,))
+
+
+def write_redrock(path: Path, vectors: np.ndarray, step: float, first: int) -> Path:
+    hdu = fits.ImageHDU(vectors, name="BASIS_VECTORS")
+    hdu.header.update(CRVAL1=first * step / np.log(10), CDELT1=step / np.log(10), LOGLAM=1, RRTYPE="GALAXY", RRSUBTYP="")
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
+    return path
+
+
+def test_command_writes_goes_on_and_prints(tmp_path: Path) -> None:
+    for number in range(3):
+        one = made("early", 0.6, snr=5.0, seed=number)
+        np.savetxt(tmp_path / f"s{number}.dat", np.column_stack([one.wave, one.flux, one.err]))
+    files = [str(tmp_path / f"s{number}.dat") for number in range(3)]
+    output = tmp_path / "z.jsonl"
+    arguments = ["redshift", *files, "--medium", "vacuum", "--workers", "1", "--class", "GALAXY"]
+    assert CliRunner().invoke(app, [*arguments, "--output", str(output)]).exit_code == 0
+    whole = output.read_text("utf-8")
+    rows = [json.loads(line) for line in whole.splitlines()]
+    assert [row["spectrum"] for row in rows] == ["s0", "s1", "s2"]
+    assert all(abs(row["z"] - 0.6) < 0.003 for row in rows)
+    # Killed in the middle of the second line: what is whole is kept, the rest is done anew, and the file is the same.
+    first = whole.splitlines(keepends=True)[0]
+    (tmp_path / "z.jsonl.part").write_text(first + '{"spectrum": "s1", "z": 0.', "utf-8")
+    assert CliRunner().invoke(app, [*arguments, "--output", str(output)]).exit_code == 0
+    assert output.read_text("utf-8") == whole
+    assert resume(tmp_path / "nothing") == set()
+    printed = CliRunner().invoke(app, [*arguments, "--json"])
+    assert [json.loads(line) for line in printed.stdout.splitlines() if line.startswith("{")] == rows
+    wrong = CliRunner().invoke(app, ["redshift", str(tmp_path / "none.fits")])
+    assert wrong.exit_code == 1
+    assert "none.fits" in wrong.output.replace("\n", "")
+
+
+def test_workers_agree() -> None:
+    spectra = [made("early", 0.6, snr=5.0, seed=number) for number in range(10)]
+    assert list(measure_all(spectra, 2, classes=("STAR",))) == list(measure_all(spectra, 1, classes=("STAR",)))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "least"),
+    [("sdss/spec-0266-*.fits.gz", 2), ("sdss/spec-3655-*.fits.gz", 10), ("desi/coadd-4-*.fits.gz", 1),
+     ("formats/*.fits", 2)],
+)  # fmt: skip
+def test_real_spectra(redshifter: Redshifter, data: Path, pattern: str, least: int) -> None:
+    """SDSS galaxies, BOSS quasars (ten of eleven: a broad absorption line quasar is taken for another), a DESI LRG, VIMOS."""
+    truth = {Path(row["path"]).name: row for row in csv.DictReader((data / "truth.csv").read_text("utf-8").splitlines())}
+    right = 0
+    for path in sorted(data.glob(pattern)):
+        wanted = truth[path.name]
+        for spectrum in read_spectra(path):
+            best = redshifter.measure(spectrum).best
+            assert best is not None
+            right += abs(best.z - float(wanted["z"])) < 0.003 * (1 + float(wanted["z"])) and best.spectral_class == wanted[
+                "class"
+            ][:6].rstrip("(")
+    assert right >= least
+
+
+@pytest.mark.slow
+def test_vandels(redshifter: Redshifter, data: Path) -> None:
+    """Every fourth of the 438 spectra with flags 3 and 4: at least 85 per cent within 0.003 (1 + z) of what people found."""
+    sample = [line.split() for line in (data / "vandels" / "sample.info").read_text("utf-8").splitlines()[1:]]
+    wanted = {row[0]: float(row[1]) for row in [row for row in sample if row[2] in {"3", "4"}][::4]}
+    right = 0
+    with tarfile.open(data / "vandels" / "spectra.tar.xz") as archive:
+        for member in archive:
+            name = Path(member.name).name.removesuffix(".dat")
+            stream = archive.extractfile(member) if name in wanted else None
+            if stream is None:
+                continue
+            wave, flux, err = np.loadtxt(stream).T
+            best = redshifter.measure(Spectrum(name, air_to_vacuum(wave), flux, err, 580.0)).best
+            right += best is not None and abs(best.z - wanted[name]) < 0.003 * (1 + wanted[name])
+    # The target is 90 per cent; all 438 gave 89.3, so it is missed (docs/redshifts.md). The margin is that of a quarter of them.
+    assert right / len(wanted) >= 0.85
