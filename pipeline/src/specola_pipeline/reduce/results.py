@@ -1,18 +1,18 @@
 """What a reduction gives: the one interface between the reduction and whatever writes, judges or publishes what it made.
 
-:func:`specola_pipeline.reduce.run.run` returns a :class:`Reduction`. Its :class:`MaskResult`\\ s are the science and standard groups
-that ``organise`` found; each lists its :class:`ExposureResult`\\ s (small: figures only) and gives, one at a time so that memory stays
-flat, the images of a slit in an exposure (:class:`SlitExposure`, :meth:`MaskResult.images`) and the combination of all exposures
-of a slit (:class:`SlitResult`, :meth:`MaskResult.slits`)::
+:func:`specola_pipeline.reduce.run.run` returns a :class:`Reduction`. A :class:`MaskResult` is a science or standard group that
+``organise`` found. It lists exposures (:class:`ExposureResult`, small: figures only) and gives, one at a time so that memory
+stays flat, the images of a slit in an exposure (:class:`SlitExposure`, by :meth:`MaskResult.images`) and the combination of all
+exposures of a slit (:class:`SlitResult`, by :meth:`MaskResult.slits`)::
 
     for mask in reduction.masks:
         for slit in mask.slits():              # a SlitResult: rectified 2-D, and its objects
             for thing in slit.objects:         # an ObjectSpectrum
-                thing.wavelength, thing.flux, thing.variance
+                thing.wavelength, thing.flux, thing.flux_variance
 
-Conventions: wavelengths are vacuum Angstrom; variances are squares of the unit of what they belong to (a noise is the square root:
-a standard deviation); a pixel without data has a variance of infinity and a value of NaN. Arrays are float64 or float32 and belong to
-the caller. Nothing here reads or computes.
+Conventions: wavelengths are vacuum Angstrom; variances are squares of the unit of what they belong to (a noise is the square
+root: a standard deviation); a pixel without data has a variance of infinity and a value of NaN. Arrays are float64 or float32
+and belong to the caller. Nothing here reads or computes.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Array = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that failed, in words a person can act on. *slit* is the identifier of the header, "" for a whole frame or mask."""
+    """Something that failed, in words a person can act on. *slit* is the header's identifier, "" for a whole frame."""
 
     file: str
     slit: str
