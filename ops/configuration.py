@@ -18,8 +18,6 @@ from ops.house import Archive, Cluster, House, Server
 
 __all__ = ["Service", "defaultmeta", "render_all", "services", "sitename"]
 
-NGINX = "/usr/sbin/nginx"
-
 
 @dataclass(frozen=True)
 class Service:
@@ -78,7 +76,8 @@ def services(house: House) -> tuple[Service, ...]:
             plain | house.environment,
         )
     )
-    found.append(Service("nginx", 3, (NGINX, "-e", "stderr", "-c", str(house.etc / "nginx.conf")), house.var, plain))
+    edge = (sys.executable, "-m", "ops.edge")
+    found.append(Service("nginx", 3, edge, house.repository, plain | house.environment))
     return tuple(found)
 
 

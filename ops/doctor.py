@@ -18,7 +18,8 @@ from typing import Any
 
 from ops import clusters, dachsroot, probes, raising, supervision
 from ops.archive import DEBIAN_PYTHON, OWNER
-from ops.configuration import NGINX, services
+from ops.configuration import services
+from ops.edge import NGINX
 from ops.errors import OpsError
 from ops.house import House
 

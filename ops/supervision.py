@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ops import edge
 from ops.clusters import postmaster
 from ops.errors import CommandError, OpsError
 from ops.house import House
@@ -179,12 +180,7 @@ def orphans(house: House) -> list[tuple[str, int]]:
     if Supervisor(house)._pid() is not None:  # noqa: SLF001 - same module
         return []
     found = [(f"postgres-{cluster.name}", pid) for cluster in house.clusters if (pid := postmaster(cluster))]
-    try:
-        pid = int((house.var / "run" / "nginx.pid").read_text())
-        if b"nginx" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            found.append(("nginx", pid))
-    except (OSError, ValueError):
-        pass
+    found += [("nginx", pid) for pid in edge.listeners(house)]
     wanted = {f"GAVOSETTINGS={archive.gavorc}".encode(): f"dachs-{archive.name}" for archive in house.archives}
     found += [
         (wanted[variable], pid)
@@ -219,7 +215,10 @@ def stop_orphans(house: House, seconds: float = 30) -> list[str]:
     """
     ended = []
     for name, pid in sorted(orphans(house), key=lambda item: item[0].startswith("postgres")):
-        os.kill(pid, signal.SIGINT if name.startswith("postgres") else signal.SIGTERM)
+        try:
+            os.kill(pid, signal.SIGINT if name.startswith("postgres") else signal.SIGTERM)
+        except ProcessLookupError:  # nginx's workers end with their master
+            continue
         end = time.monotonic() + seconds
         while _exists(pid):
             if time.monotonic() > end:

@@ -35,6 +35,16 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 INPUTS = REPOSITORY / "inputs"
 
 
+def _worker() -> int:
+    """Number of this process among those that share the tests out (pytest-xdist): each has an installation of its own."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
+def _ports() -> int:
+    """Where this process's ports begin."""
+    return House.from_environment().base_port + 2000 * _worker()
+
+
 def _free_base(start: int) -> int:
     """The first base from which on all of an installation's ports are free; below those of outgoing connections."""
     for base in range(start, 32700, 40):
@@ -64,10 +74,9 @@ def houses() -> Path:
 @pytest.fixture(scope="session")
 def house(houses: Path) -> Iterator[House]:
     """A running installation, kept between runs; it is stopped at the end of this one."""
-    settings = House.from_environment()
-    var = houses / "kept"
+    var = houses / f"kept{_worker() or ''}"
     # two processes, as in production: what one knows the other must find out
-    plain = House(var=var, base_port=settings.base_port + 100, repository=settings.repository, processes=2)
+    plain = House(var=var, base_port=_ports() + 100, repository=REPOSITORY, processes=2)
     lower(plain)
     running = replace(plain, base_port=_free_base(plain.base_port))
     raise_house(running)
@@ -82,10 +91,7 @@ def new_house(houses: Path, request: pytest.FixtureRequest) -> Iterator[Callable
 
     def make(name: str) -> House:
         var = houses / f"{request.node.name[:40]}-{name}"
-        repository = House.from_environment().repository
-        one = House(
-            var=var, base_port=_free_base(House.from_environment().base_port + 500 + 40 * len(made)), repository=repository
-        )
+        one = House(var=var, base_port=_free_base(_ports() + 500 + 40 * len(made)), repository=REPOSITORY)
         lower(one)
         shutil.rmtree(var, ignore_errors=True)
         made.append(one)
