@@ -9,9 +9,9 @@ from pathlib import Path
 import psycopg2
 
 from bench.clock import Clock, Spent
-from ingest.bundle import Bundle
 from ingest.rows import copy_columns, copy_stream
 from ops.house import Archive
+from specola_bundle.bundle import Bundle
 
 __all__ = ["bare_copy", "dachs_imp"]
 

@@ -25,13 +25,13 @@ from rich.table import Table
 from bench.clock import Clock, Spent
 from bench.dachs import bare_copy, dachs_imp
 from bench.memory import write_tiny
-from ingest.bundle import Bundle
 from ingest.check import ReadFiles, check_bundle
 from ingest.load import ingest_bundle, loaded_releases, remove_release
 from ingest.mock.setup import Mock
 from ingest.mock.survey import write_mock
 from ops.house import Archive, House
 from ops.raising import lower, raise_house
+from specola_bundle.bundle import Bundle
 
 RESULTS = Path(__file__).with_name("results") / "ingest.json"
 

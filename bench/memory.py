@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from ingest.bundle import BundleWriter
 from ingest.load import ingest_bundle, remove_release
 from ingest.loader import Loader
 from ingest.mock.setup import Mock
 from ingest.mock.survey import write_mock
-from ingest.specfile import SpectrumData, write_spectrum
 from ops.house import House
+from specola_bundle.bundle import BundleWriter
+from specola_bundle.specfile import SpectrumData, write_spectrum
 
 __all__ = ["write_tiny"]
 

@@ -15,14 +15,14 @@ from lxml import etree
 
 from ingest.mock.columns import EXTENSIONS, HEADS
 from ingest.rd import _KEYS
-from ingest.readers.survey import load_survey
-from ingest.registry import Table, standard_tables
+from specola_bundle.registry import Table, standard_tables
+from specola_bundle.survey import load_survey
 
 ROOT = Path(__file__).resolve().parents[1]
 
 HEAD = """# Tables
 
-<!-- This page is made by docs/tables.py; change that, or the registry in ingest/tables. -->
+<!-- This page is made by docs/tables.py; change that, or the registry in bundle/src/specola_bundle/tables. -->
 
 What there is to query, table by table. Each release has a schema, `<survey>_<release>`, with those of the standard tables
 that it has data for; so `demo_r1.spectra` and `vandels_g24.spectra` have the same columns with the same meaning, unit and UCD.

@@ -1,1 +1,1 @@
-"""Bundle in, archive tables out. Read `bundle.py` first, then `check.py`, then `load.py`."""
+"""Bundle in, archive tables out. Read `specola_bundle` first (what a bundle is), then `check.py`, then `load.py`."""

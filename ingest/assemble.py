@@ -19,12 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ingest.bundle import MANIFEST, Bundle, BundleWriter
 from ingest.check import check_bundle
 from ingest.diff import differs
 from ingest.errors import BundleError, Finding
 from ingest.findings import Progress, inside
-from ingest.registry import Column, standard_tables
+from specola_bundle.bundle import MANIFEST, Bundle, BundleWriter
+from specola_bundle.registry import Column, standard_tables
 
 __all__ = ["DESCRIBED_BY_TABLES", "Source", "assemble", "open_source"]
 

@@ -15,12 +15,12 @@ from typing import Any, Literal
 import jsonschema
 from astropy.io.votable.ucd import check_ucd
 
-from ingest.bundle import CONTRACT, MANIFEST, Bundle, sha256_of
 from ingest.check_files import check_files
 from ingest.check_tables import check_tables
 from ingest.errors import BundleError, Finding
 from ingest.findings import Findings, Progress, folder_inside, inside, known_unit
-from ingest.registry import Column, standard_tables
+from specola_bundle.bundle import CONTRACT, MANIFEST, Bundle, sha256_of
+from specola_bundle.registry import Column, standard_tables
 
 __all__ = ["ReadFiles", "check_bundle", "check_description"]
 

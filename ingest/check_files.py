@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from ingest.bundle import Bundle
 from ingest.findings import Findings, Progress, inside
-from ingest.specfile import fits_unit
+from specola_bundle.bundle import Bundle
+from specola_bundle.specfile import fits_unit
 
 __all__ = ["check_files"]
 

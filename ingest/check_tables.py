@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ingest.bundle import Bundle, BundleTable
 from ingest.findings import Findings, Progress, known_unit
-from ingest.registry import Column
+from specola_bundle.bundle import Bundle, BundleTable
+from specola_bundle.registry import Column
 
 __all__ = ["check_tables"]
 

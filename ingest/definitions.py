@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from ingest.bundle import write_whole
 from ops.house import Archive
+from specola_bundle.bundle import write_whole
 
 __all__ = ["follows_definitions", "note_definitions"]
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ingest.bundle import write_whole
-from ingest.registry import Column, standard_tables
+from specola_bundle.bundle import write_whole
+from specola_bundle.registry import Column, standard_tables
 
 __all__ = ["documented", "main", "tables_text"]
 

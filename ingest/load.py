@@ -22,7 +22,6 @@ import psycopg2
 import pyarrow.parquet as pq
 
 from ingest.announce import announce
-from ingest.bundle import Bundle, write_whole
 from ingest.check import ReadFiles, check_bundle
 from ingest.definitions import note_definitions
 from ingest.errors import IngestError, ReleaseError
@@ -32,6 +31,7 @@ from ingest.products import Progress, stage_products
 from ingest.rd import ServiceTests, published_title, rd_id, release_rd
 from ingest.rows import copy_columns, copy_stream, product_columns, product_stream
 from ops.house import Archive
+from specola_bundle.bundle import Bundle, write_whole
 
 __all__ = ["Approve", "Ingested", "change_lock", "ingest_bundle", "loaded_releases", "remove_release"]
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from ingest.bundle import Bundle, write_whole
-from ingest.fitsbytes import read_row
-from ingest.specfile import SpectrumData
 from ingest.spectrum_plot import render_preview, render_thumbnail
+from specola_bundle.bundle import Bundle, write_whole
+from specola_bundle.fitsbytes import read_row
+from specola_bundle.specfile import SpectrumData
 
 __all__ = ["make_previews", "read_spectrum", "render_preview", "render_thumbnail"]
 

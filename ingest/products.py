@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from ingest.bundle import Bundle
+from specola_bundle.bundle import Bundle
 
 __all__ = ["Progress", "preview_accref", "spectrum_accref", "stage_products", "work_accref"]
 

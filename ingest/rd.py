@@ -12,8 +12,8 @@ from typing import Any
 
 from lxml import etree
 
-from ingest.bundle import Bundle
-from ingest.registry import Column, Table
+from specola_bundle.bundle import Bundle
+from specola_bundle.registry import Column, Table
 
 __all__ = ["SIMULATED", "ServiceTests", "published_title", "rd_id", "release_rd"]
 

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ingest.bundle import Bundle, BundleTable
 from ingest.findings import Findings
+from specola_bundle.bundle import Bundle, BundleTable
 
 __all__ = ["PASSED", "RECONCILED", "check_ready", "what_is_said"]
 

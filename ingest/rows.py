@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from ingest.bundle import Bundle, BundleTable
 from ingest.products import preview_accref, spectrum_accref, work_accref
+from specola_bundle.bundle import Bundle, BundleTable
 
 __all__ = ["BATCH", "copy_columns", "copy_stream", "product_columns", "product_stream", "pub_did"]
 

@@ -15,9 +15,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
-from ingest.bundle import sha256_of
 from ingest.errors import Finding, SealError
 from ingest.findings import LIMIT, Progress
+from specola_bundle.bundle import sha256_of
 
 __all__ = ["seal", "sealed_files", "verify_seal"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ingest import plot
-from ingest.specfile import SpectrumData
+from specola_bundle.specfile import SpectrumData
 
 __all__ = ["HEIGHT", "WIDTH", "render_preview", "render_thumbnail"]
 

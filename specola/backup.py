@@ -27,13 +27,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ingest.bundle import write_whole
 from ingest.errors import ReleaseError
 from ingest.load import change_lock
 from ops.clusters import programs
 from ops.errors import CommandError, OpsError
 from ops.house import House
 from ops.supervision import Supervisor
+from specola_bundle.bundle import write_whole
 
 __all__ = ["MADE_ANEW", "SUMS", "Kept", "backup", "check_backup", "identity_of", "latest"]
 

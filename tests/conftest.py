@@ -27,9 +27,9 @@ from ingest.load import ingest_bundle, loaded_releases, remove_release
 from ingest.mock.setup import Mock
 from ingest.mock.survey import write_mock
 from ingest.readers import catalogue, desi, pandora, sdp, sdss, vandels
-from ingest.readers.survey import load_survey
 from ops.house import Archive, House
 from ops.raising import lower, raise_house
+from specola_bundle.survey import load_survey
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 INPUTS = REPOSITORY / "inputs"

@@ -28,8 +28,8 @@ from ingest.mock.masks import SPECTRUM_LENGTH  # noqa: E402
 from ingest.mock.pointing import Observation, simulate  # noqa: E402
 from ingest.mock.redshifts import OUTLIER  # noqa: E402
 from ingest.mock.setup import Mock  # noqa: E402
-from ingest.specfile import SpectrumData  # noqa: E402
 from ingest.spectrum_plot import render_preview  # noqa: E402
+from specola_bundle.specfile import SpectrumData  # noqa: E402
 
 BLUE, ORANGE, GREY = "#16498c", "#d97a1a", "#b8b8b8"
 

@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ingest.bulk.votable import votable_of
-from ingest.bundle import ROW_GROUP, Bundle, BundleTable
-from ingest.fitsbytes import Card, hdu_bytes, write_hdu
-from ingest.registry import Column
-from ingest.specfile import fits_unit
+from specola_bundle.bundle import ROW_GROUP, Bundle, BundleTable
+from specola_bundle.fitsbytes import Card, hdu_bytes, write_hdu
+from specola_bundle.registry import Column
+from specola_bundle.specfile import fits_unit
 
 __all__ = ["batches", "parquet_schema", "published_columns", "write_fits", "write_parquet"]
 

@@ -15,12 +15,12 @@ from ingest.bulk.hats import write_hats
 from ingest.bulk.page import File, index_page, release_page, size_text
 from ingest.bulk.statistics import statistics_of
 from ingest.bulk.tars import write_tars
-from ingest.bundle import Bundle, sha256_of, write_whole
 from ingest.errors import IngestError, ReleaseError
 from ingest.findings import Progress
 from ingest.load import change_lock, loaded_releases
 from ingest.rd import published_title
 from ops.house import Archive
+from specola_bundle.bundle import Bundle, sha256_of, write_whole
 
 __all__ = ["FOLDER", "Exported", "export_release", "publish_bulk", "refresh_index"]
 

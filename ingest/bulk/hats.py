@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from astropy.coordinates import Latitude, Longitude
 
 from ingest.bulk.catalogues import batches, parquet_schema, published_columns
-from ingest.bundle import ROW_GROUP, Bundle, BundleTable
+from specola_bundle.bundle import ROW_GROUP, Bundle, BundleTable
 
 __all__ = ["MAX_ROWS", "partitions", "write_hats"]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from ingest.bulk import charts
 from ingest.bulk.catalogues import published_columns
 from ingest.bulk.statistics import Rate, Statistics
-from ingest.bundle import Bundle
 from ingest.rd import published_title
+from specola_bundle.bundle import Bundle
 
 __all__ = ["File", "index_page", "release_page", "size_text"]
 

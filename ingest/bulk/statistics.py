@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ingest.bundle import Bundle
+from specola_bundle.bundle import Bundle
 
 __all__ = ["Histogram", "Rate", "Statistics", "statistics_of"]
 

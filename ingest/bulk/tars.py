@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from ingest.bundle import Bundle, safe_name
 from ingest.findings import Progress
+from specola_bundle.bundle import Bundle, safe_name
 
 __all__ = ["NO_POINTING", "write_tars"]
 

@@ -11,7 +11,7 @@ from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from ingest.rd import published_title
-from ingest.registry import Column, Table
+from specola_bundle.registry import Column, Table
 
 __all__ = ["votable_of"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ingest.mock.parent import KINDS
 from ingest.mock.templates import BANDS
-from ingest.registry import Column, Table, table_of
+from specola_bundle.registry import Column, Table, table_of
 
 __all__ = ["EXTENSIONS", "HEADS", "definition", "present"]
 

@@ -20,7 +20,7 @@ from ingest.mock.setup import (
     wavelengths,
 )
 from ingest.mock.templates import FWHM, LINES, SPEED_OF_LIGHT, library
-from ingest.specfile import MASKED, NO_DATA
+from specola_bundle.specfile import MASKED, NO_DATA
 
 __all__ = ["Detector", "Observed", "detector", "line_profiles", "observe"]
 

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ingest.bundle import arrow_schema
 from ingest.mock import columns, masks, tables
 from ingest.mock.geometry import Night, Pointing, night
 from ingest.mock.instrument import Observed, detector, line_profiles, observe
@@ -28,7 +27,8 @@ from ingest.mock.parent import (
 from ingest.mock.redshifts import Measured, measure
 from ingest.mock.setup import FLUX_SCATTER, FLUX_UNIT, Floats, Mock
 from ingest.mock.templates import GALAXY_DISPERSION, LINES, library, line_widths
-from ingest.specfile import Extra, SpectrumData, write_spectrum
+from specola_bundle.bundle import arrow_schema
+from specola_bundle.specfile import Extra, SpectrumData, write_spectrum
 
 __all__ = ["Observation", "make_pointing", "simulate"]
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingest.bundle import BundleWriter
 from ingest.mock import columns
 from ingest.mock.geometry import Pointing, layout
 from ingest.mock.pointing import make_pointing
 from ingest.mock.setup import CREATED, FACILITY, INSTRUMENT, RELEASE, SURVEY, Mock
+from specola_bundle.bundle import BundleWriter
 
 __all__ = ["describe", "write_mock"]
 

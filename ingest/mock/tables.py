@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from ingest.bundle import arrow_schema
 from ingest.mock import setup
 from ingest.mock.columns import definition, present
 from ingest.mock.geometry import QUADRANTS, centre, on_sky, outline
 from ingest.mock.instrument import detector
 from ingest.mock.parent import KINDS
 from ingest.mock.templates import BANDS, GALAXIES, LINES, library
+from specola_bundle.bundle import arrow_schema
 
 if TYPE_CHECKING:
     from ingest.mock.pointing import Observation

@@ -24,11 +24,11 @@ from astropy import units
 from astropy.io import fits, votable
 from astropy.utils.exceptions import AstropyWarning
 
-from ingest.bundle import BundleWriter, sha256_of
 from ingest.errors import SourceError
-from ingest.readers.build import Progress, Report, provenance, software
 from ingest.readers.mapping import TableMap, table_maps
-from ingest.readers.survey import Survey
+from specola_bundle.build import Progress, Report, provenance, software
+from specola_bundle.bundle import BundleWriter, sha256_of
+from specola_bundle.survey import Survey
 
 __all__ = ["batches", "read"]
 

@@ -18,12 +18,12 @@ import numpy as np
 from astropy.io import fits
 
 from ingest.errors import SourceError
-from ingest.readers.build import Progress, Reading, Report, no_data, spectra_bundle
 from ingest.readers.desi_cut import cut
-from ingest.readers.fitsio import content_of, hdu_of, native, open_fits, plain_name, table_column, vounit
 from ingest.readers.sdss import error_of
-from ingest.readers.survey import Survey
-from ingest.specfile import MASKED, AnyArray, Extra, SpectrumData
+from specola_bundle.build import Progress, Reading, Report, no_data, spectra_bundle
+from specola_bundle.fitsio import content_of, hdu_of, native, open_fits, plain_name, table_column, vounit
+from specola_bundle.specfile import MASKED, AnyArray, Extra, SpectrumData
+from specola_bundle.survey import Survey
 
 __all__ = ["Arm", "join", "read"]
 

@@ -11,7 +11,7 @@ import re
 import numpy as np
 from astropy.io import fits
 
-from ingest.specfile import AnyArray
+from specola_bundle.specfile import AnyArray
 
 __all__ = ["cut"]
 

@@ -42,7 +42,7 @@ from astropy import units
 
 from ingest import flags
 from ingest.errors import SourceError
-from ingest.registry import Column, Table, table_of
+from specola_bundle.registry import Column, Table, table_of
 
 __all__ = ["ColumnMap", "TableMap", "table_maps"]
 

@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from ingest.bundle import safe_name
 from ingest.errors import SourceError
 from ingest.flags import components
-from ingest.readers.build import Progress, Reading, Report, no_data, spectra_bundle
-from ingest.readers.fitsio import plain_name
-from ingest.readers.survey import Survey
-from ingest.specfile import Extra, SpectrumData
-from ingest.workfile import WorkFile
+from specola_bundle.build import Progress, Reading, Report, no_data, spectra_bundle
+from specola_bundle.bundle import safe_name
+from specola_bundle.fitsio import plain_name
+from specola_bundle.specfile import Extra, SpectrumData
+from specola_bundle.survey import Survey
+from specola_bundle.workfile import WorkFile
 
 __all__ = ["read", "read_file"]
 

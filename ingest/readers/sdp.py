@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from ingest.bundle import safe_name
 from ingest.errors import SourceError
-from ingest.readers.build import Progress, Reading, Report, no_data, spectra_bundle
-from ingest.readers.fitsio import content_of, hdu_of, native, open_fits, plain_name, vounit
-from ingest.readers.survey import Survey
-from ingest.specfile import MASKED, AnyArray, Extra, SpectrumData
+from specola_bundle.build import Progress, Reading, Report, no_data, spectra_bundle
+from specola_bundle.bundle import safe_name
+from specola_bundle.fitsio import content_of, hdu_of, native, open_fits, plain_name, vounit
+from specola_bundle.specfile import MASKED, AnyArray, Extra, SpectrumData
+from specola_bundle.survey import Survey
 
 __all__ = ["read", "read_file"]
 

@@ -25,9 +25,9 @@ import numpy as np
 
 from ingest.errors import SourceError
 from ingest.flags import components
-from ingest.readers.build import Progress, Reading, Report, no_data, own_columns, spectra_bundle
-from ingest.readers.survey import Survey
-from ingest.specfile import SpectrumData
+from specola_bundle.build import Progress, Reading, Report, no_data, own_columns, spectra_bundle
+from specola_bundle.specfile import SpectrumData
+from specola_bundle.survey import Survey
 
 __all__ = ["parse_name", "parse_spectrum", "read"]
 

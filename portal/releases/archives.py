@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from django.conf import settings
 
-from ingest.bundle import Bundle, sha256_of
 from ingest.check import check_bundle
 from ingest.errors import IngestError, ReleaseError
 from ingest.findings import Progress
@@ -18,6 +17,7 @@ from ingest.load import ingest_bundle, loaded_releases, remove_release
 from ingest.products import spectrum_accref, work_accref
 from ops.house import Archive
 from portal.releases.models import Release
+from specola_bundle.bundle import Bundle, sha256_of
 
 __all__ = ["copy_to_public", "holds", "load_staging", "public", "staging", "tables_of", "take_out", "verify_staged"]
 

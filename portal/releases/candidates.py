@@ -11,7 +11,6 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from ingest.assemble import DESCRIBED_BY_TABLES, Source, open_source
-from ingest.bundle import CONTRACT, sha256_of
 from ingest.check import check_description
 from ingest.errors import BundleError, Finding, ReleaseError
 from portal.accounts.models import Survey, User
@@ -21,6 +20,7 @@ from portal.releases.desk import get, told, why, working
 from portal.releases.history import note
 from portal.releases.models import Release
 from portal.releases.states import Action, State
+from specola_bundle.bundle import CONTRACT, sha256_of
 
 __all__ = ["add", "create", "described"]
 

@@ -20,7 +20,6 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from ingest.assemble import Source, assemble
-from ingest.bundle import Bundle
 from ingest.check import check_bundle
 from ingest.errors import IngestError, ReleaseError
 from ingest.findings import Progress
@@ -28,6 +27,7 @@ from ingest.readiness import check_ready, what_is_said
 from ingest.seal import seal, sealed_files, verify_seal
 from portal.releases.models import Release
 from portal.releases.states import FROZEN, State
+from specola_bundle.bundle import Bundle
 
 __all__ = ["Sealed", "bundle_folder", "export", "keep", "verify"]
 

@@ -13,8 +13,8 @@ from specola.commands.common import Commands, Json, print_json
 from specola.commands.ingest import bars as _plain_bars
 
 if TYPE_CHECKING:
-    from ingest.readers.build import Report
-    from ingest.readers.survey import Survey
+    from specola_bundle.build import Report
+    from specola_bundle.survey import Survey
 
 __all__ = ["register"]
 
@@ -69,7 +69,7 @@ def _survey_option(default: str) -> Any:
 
 
 def _survey(name: str, release: str | None) -> Survey:
-    from ingest.readers.survey import load_survey
+    from specola_bundle.survey import load_survey
 
     return load_survey(Path(name)).renamed(release)
 

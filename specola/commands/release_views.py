@@ -16,8 +16,8 @@ from specola.commands.release import Schema, portal_ready
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ingest.bundle import Bundle
     from ingest.diff import Summary
+    from specola_bundle.bundle import Bundle
 
 __all__ = ["COMMANDS"]
 

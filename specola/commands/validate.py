@@ -11,7 +11,7 @@ import typer
 from specola.commands.common import Json, print_json
 
 if TYPE_CHECKING:
-    from ingest.sdp.rules import Breach
+    from specola_bundle.sdp.rules import Breach
 
 __all__ = ["register"]
 
@@ -47,7 +47,7 @@ def validate(
     from rich.console import Console
     from rich.progress import track
 
-    from ingest.sdp.validate import validate as breaches_of
+    from specola_bundle.sdp.validate import validate as breaches_of
 
     paths = list(_files(files))
     if not paths:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ingest.bulk.export import export_release
-from ingest.bundle import Bundle
 from ingest.check import check_bundle
 from ingest.mock.setup import Mock
 from ingest.mock.survey import write_mock
+from specola_bundle.bundle import Bundle
 
 URL = "http://archive.example.org"
 

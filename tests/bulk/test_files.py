@@ -30,8 +30,8 @@ from ingest.bulk.citation import bibtex, citation_cff, datacite
 from ingest.bulk.export import export_release
 from ingest.bulk.hats import partitions, write_hats
 from ingest.bulk.statistics import statistics_of
-from ingest.bundle import Bundle
 from ingest.errors import IngestError, ReleaseError
+from specola_bundle.bundle import Bundle
 from tests.bulk.conftest import URL
 
 TABLES = ("spectra", "redshifts", "photometry", "slits", "pointings", "truth")

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ingest.bundle import BundleWriter, sha256_of
 from ingest.readers import catalogue, desi, pandora, sdp, sdss, vandels
-from ingest.readers.build import derived
-from ingest.readers.survey import load_survey
-from ingest.specfile import SpectrumData, write_spectrum
+from specola_bundle.build import derived
+from specola_bundle.bundle import BundleWriter, sha256_of
+from specola_bundle.specfile import SpectrumData, write_spectrum
+from specola_bundle.survey import load_survey
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from ingest.check import check_bundle
 from ingest.errors import SourceError
 from ingest.readers import catalogue
-from ingest.readers.survey import load_survey
+from specola_bundle.survey import load_survey
 
 SURVEY = """
 [bundle]

@@ -14,7 +14,7 @@ import pytest
 
 from ingest.check import check_bundle
 from ingest.errors import BundleError
-from ingest.specfile import SpectrumData
+from specola_bundle.specfile import SpectrumData
 
 
 def refused(path: Path, *wanted: str, read_files: bool = True) -> BundleError:
@@ -241,7 +241,7 @@ def test_wrong_unit_of_a_column(small, rewrite):
     ],
 )
 def test_footprints(tmp_path, small, footprint, part):
-    from ingest.bundle import BundleWriter
+    from specola_bundle.bundle import BundleWriter
 
     path = tmp_path / "pointings"
     good = {"pointing_id": "P1", "ra": 10.0, "dec": 5.0, "footprint": [10.0, 5.0, 11.0, 5.0, 11.0, 6.0]}
@@ -404,7 +404,7 @@ def test_long_names_and_apostrophes(small):
         for row in rows:
             row["target_name"] = name
 
-    from ingest.specfile import fits_bytes
+    from specola_bundle.specfile import fits_bytes
 
     def content(number, original):
         row = {"spectrum_id": f"S{number}", "target_name": name, "title": "x", "ra": 10.0 + number / 7, "dec": -5.0 + number / 3,
@@ -421,8 +421,8 @@ def test_long_names_and_apostrophes(small):
 @pytest.mark.slow
 def test_rate_of_the_file_check(tmp_path):
     """1500 files/s are asked for; half of it fails the test, as other work may share the machine."""
-    from ingest.readers.build import Reading, Report, spectra_bundle
-    from ingest.readers.survey import load_survey
+    from specola_bundle.build import Reading, Report, spectra_bundle
+    from specola_bundle.survey import load_survey
 
     number, pixels = 4000, 2400
     rng = np.random.default_rng(1)

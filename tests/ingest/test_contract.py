@@ -14,10 +14,10 @@ from astropy.io.votable.ucd import check_ucd
 
 from ingest.document import documented
 from ingest.flags import SCHEMES
-from ingest.readers.build import head_of, own_columns
 from ingest.readers.mapping import table_maps
-from ingest.readers.survey import INPUTS, load_survey
-from ingest.registry import Column, standard_tables, table_of
+from specola_bundle.build import head_of, own_columns
+from specola_bundle.registry import Column, standard_tables, table_of
+from specola_bundle.survey import INPUTS, load_survey
 
 REPOSITORY = Path(__file__).parents[2]
 IMPORTED = ["vandels", "sdss", "desi", "easylife", "esosdp", "zcosmos"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.flags import SCHEMES, Flag, components, parse, render
-from ingest.registry import standard_tables
+from specola_bundle.registry import standard_tables
 
 schemes = st.sampled_from(sorted(SCHEMES))
 

@@ -16,7 +16,7 @@ import pytest
 from astropy.io import fits
 
 from ingest.check import check_bundle
-from ingest.specfile import MASKED, NO_DATA
+from specola_bundle.specfile import MASKED, NO_DATA
 
 NAMES = ["vandels", "sdss", "desi", "easylife", "esosdp", "zcosmos"]
 

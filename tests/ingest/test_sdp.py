@@ -24,10 +24,10 @@ from typer.testing import CliRunner
 
 from ingest.mock.setup import Mock
 from ingest.mock.survey import write_mock
-from ingest.readers.build import derived
-from ingest.sdp.validate import validate
-from ingest.specfile import Extra, SpectrumData, fits_bytes
 from specola.cli import app
+from specola_bundle.build import derived
+from specola_bundle.sdp.validate import validate
+from specola_bundle.specfile import Extra, SpectrumData, fits_bytes
 
 ESO_FILE = "formats/VANDELS_CDFS_017433.fits"
 UNTIMED = {("mandatory", f"HDU {hdu}, {key}") for hdu, key in ((0, "MJD-OBS"), (0, "MJD-END"), (1, "TELAPSE"), (1, "TMID"))}

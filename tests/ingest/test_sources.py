@@ -19,10 +19,10 @@ from ingest.check import check_bundle
 from ingest.errors import BundleError, SourceError
 from ingest.readers import desi, pandora, sdp, sdss, vandels
 from ingest.readers.desi import Arm, join
-from ingest.readers.fitsio import vounit
 from ingest.readers.footprint import circle
 from ingest.readers.sdss import error_of, iau_name
-from ingest.readers.survey import load_survey
+from specola_bundle.fitsio import vounit
+from specola_bundle.survey import load_survey
 
 # -- VANDELS text -----------------------------------------------------------------------------------------------------------
 

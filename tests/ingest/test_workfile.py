@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from ingest.errors import SourceError
-from ingest.workfile import WorkFile, compose
+from specola_bundle.workfile import WorkFile, compose
 
 REAL = "formats/sc_CDFS006664_P1M2Q4_P2M1Q4_003_1.fits"
 NAMES = st.lists(st.sampled_from(["EXR2D", "SKY", "NOISE", "EXR1D", "THUMB", "BLUE_CORR"]), unique=True, max_size=6)

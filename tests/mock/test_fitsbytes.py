@@ -10,8 +10,8 @@ from astropy.io import fits
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ingest.fitsbytes import hdu_bytes
-from ingest.specfile import Extra, SpectrumData, fits_bytes
+from specola_bundle.fitsbytes import hdu_bytes
+from specola_bundle.specfile import Extra, SpectrumData, fits_bytes
 
 TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60)
 EMPTY = [("SIMPLE", True, "conforms to FITS standard"), ("BITPIX", 8, ""), ("NAXIS", 0, "")]

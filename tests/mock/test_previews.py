@@ -15,10 +15,10 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from ingest import plot
-from ingest.fitsbytes import read_row
 from ingest.previews import make_previews, read_spectrum
-from ingest.specfile import SpectrumData
 from ingest.spectrum_plot import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, render_preview, render_thumbnail
+from specola_bundle.fitsbytes import read_row
+from specola_bundle.specfile import SpectrumData
 
 ROW = {"spectrum_id": "W1P001Q1S001-1", "target_name": "DEMO 100100001", "redshift": 0.7, "target_class": "GALAXY", "snr": 8.0,
        "flux_unit": "erg.s**-1.cm**-2.Angstrom**-1", "wave_medium": "air", "simulated": True}  # fmt: skip

@@ -15,8 +15,8 @@ import requests
 from astropy.io import fits, votable
 from astropy.table import Table
 
-from ingest.sdp.validate import validate
 from ops.house import Archive
+from specola_bundle.sdp.validate import validate
 
 
 @pytest.fixture(scope="module")

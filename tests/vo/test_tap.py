@@ -11,8 +11,8 @@ import pyvo
 from astropy import units
 from astropy.table import Table
 
-from ingest.registry import standard_tables
 from ops.house import Archive
+from specola_bundle.registry import standard_tables
 
 
 @pytest.fixture(scope="module")

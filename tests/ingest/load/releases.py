@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import psycopg2
 
-from ingest.bundle import BundleWriter
-from ingest.registry import Column
-from ingest.specfile import SpectrumData, fits_bytes
 from ops.house import Archive
+from specola_bundle.bundle import BundleWriter
+from specola_bundle.registry import Column
+from specola_bundle.specfile import SpectrumData, fits_bytes
 
 SURVEY = "loadtest"
 PIXELS = 41

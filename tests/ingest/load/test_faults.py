@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import ingest.load
-from ingest.bundle import Bundle, sha256_of
 from ingest.errors import BundleError, IngestError, ReleaseError
 from ingest.load import ingest_bundle, loaded_releases, remove_release
 from ops.house import Archive, House
+from specola_bundle.bundle import Bundle, sha256_of
 from tests.ingest.load.releases import footprint, snapshot, write_release
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from ingest.bundle import Bundle, BundleWriter
 from ingest.check import check_bundle
 from ingest.errors import ReleaseError
 from ingest.load import ingest_bundle, loaded_releases, remove_release
-from ingest.registry import Column
 from ingest.rows import copy_stream
 from ops.house import Archive
+from specola_bundle.bundle import Bundle, BundleWriter
+from specola_bundle.registry import Column
 from tests.ingest.load.releases import PIXELS, description, footprint, query, redshift_row, snapshot, spectrum_row, write_release
 
 TEXTS = [

@@ -14,8 +14,8 @@ import pyvo
 
 from ingest.announce import announce
 from ingest.load import ingest_bundle, remove_release
-from ingest.registry import Column
 from ops.house import Archive
+from specola_bundle.registry import Column
 from tests.ingest.load.releases import write_release
 
 

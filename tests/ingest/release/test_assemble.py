@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from ingest.assemble import Source, assemble
-from ingest.bundle import Bundle, sha256_of
 from ingest.check import check_bundle
 from ingest.errors import BundleError
-from ingest.registry import Column
+from specola_bundle.bundle import Bundle, sha256_of
+from specola_bundle.registry import Column
 from tests.ingest.load.releases import description, write_release
 
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ingest.diff
-from ingest.bundle import Bundle, BundleWriter
 from ingest.check import check_bundle
 from ingest.diff import CHANGES, compare, differs
-from ingest.registry import Column
+from specola_bundle.bundle import Bundle, BundleWriter
+from specola_bundle.registry import Column
 from tests.ingest.load.releases import description, write_release
 
 EXTRA = Column("note", "text", "A note.")

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from ingest.bundle import BundleWriter
 from ingest.check import check_bundle
 from ingest.errors import BundleError
 from ingest.readiness import PASSED, RECONCILED, check_ready, what_is_said
-from ingest.registry import standard_tables
+from specola_bundle.bundle import BundleWriter
+from specola_bundle.registry import standard_tables
 from tests.ingest.load.releases import description, redshift_row, spectrum_file, spectrum_row
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from ingest.bundle import sha256_of
 from ingest.errors import ReleaseError
 from ingest.load import loaded_releases
+from specola_bundle.bundle import sha256_of
 from tests.ingest.load.releases import footprint, query, write_release
 
 

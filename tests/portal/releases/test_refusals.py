@@ -334,7 +334,7 @@ FULL = """
 import sys
 from pathlib import Path
 from ingest.assemble import Source
-from ingest.bundle import sha256_of
+from specola_bundle.bundle import sha256_of
 from portal.setup import configure
 configure()
 from portal.releases.store import keep

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io.votable.ucd import check_ucd
 
-from ingest.readers.fitsio import vounit
-from ingest.sdp.columns import FURTHER, is_flux
-from ingest.sdp.rules import Breach
+from specola_bundle.fitsio import vounit
+from specola_bundle.sdp.columns import FURTHER, is_flux
+from specola_bundle.sdp.rules import Breach
 
 __all__ = ["check_columns", "check_numbers"]
 

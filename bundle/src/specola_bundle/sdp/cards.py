@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from ingest.fitsbytes import Card
-from ingest.sdp.columns import Field
+from specola_bundle.fitsbytes import Card
+from specola_bundle.sdp.columns import Field
 
 __all__ = ["one_line", "primary_cards", "table_cards"]
 
@@ -119,7 +119,7 @@ def table_cards(row: Mapping[str, Any], model: str, fields: Sequence[Field], siz
     row
         The spectrum's row of the manifest.
     model, fields
-        What `ingest.sdp.columns.marked` gives.
+        What `specola_bundle.sdp.columns.marked` gives.
     size
         Bytes of the table's row.
     """

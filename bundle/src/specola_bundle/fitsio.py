@@ -17,8 +17,8 @@ from astropy import units
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
-from ingest.errors import SourceError
-from ingest.specfile import AnyArray
+from specola_bundle.errors import SourceError
+from specola_bundle.specfile import AnyArray
 
 __all__ = ["content_of", "hdu_of", "native", "open_fits", "plain_name", "table_column", "vounit"]
 

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from ingest.bundle import BundleWriter, TableWriter, safe_name, sha256_of
-from ingest.errors import SourceError
-from ingest.readers.survey import Survey
-from ingest.registry import Column, table_of
-from ingest.sdp.cards import one_line
-from ingest.specfile import NO_DATA, AnyArray, SpectrumData, write_spectrum
+from specola_bundle.bundle import BundleWriter, TableWriter, safe_name, sha256_of
+from specola_bundle.errors import SourceError
+from specola_bundle.registry import Column, table_of
+from specola_bundle.sdp.cards import one_line
+from specola_bundle.specfile import NO_DATA, AnyArray, SpectrumData, write_spectrum
+from specola_bundle.survey import Survey
 
 __all__ = ["Progress", "Reading", "Report", "SpectraBuilder", "no_data", "own_columns", "software", "spectra_bundle"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ingest.errors import Finding
+from specola_bundle.errors import Finding
 
 __all__ = ["Breach", "Rule", "check_keywords"]
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from ingest.errors import SourceError
-from ingest.fitsbytes import ones_complement_sum
-from ingest.readers.fitsio import content_of, plain_name
-from ingest.sdp.arrays import check_columns, check_numbers
-from ingest.sdp.rules import Breach, check_keywords
+from specola_bundle.errors import SourceError
+from specola_bundle.fitsbytes import ones_complement_sum
+from specola_bundle.fitsio import content_of, plain_name
+from specola_bundle.sdp.arrays import check_columns, check_numbers
+from specola_bundle.sdp.rules import Breach, check_keywords
 
 __all__ = ["Breach", "validate"]
 

@@ -1,6 +1,6 @@
 """The final-user spectrum file: one spectrum as one row of a FITS binary table.
 
-It is an ESO Science Data Product (ESO-044286; `ingest.sdp`), written once and served as it is: an empty primary HDU with
+It is an ESO Science Data Product (ESO-044286; `specola_bundle.sdp`), written once and served as it is: an empty primary HDU with
 the description, then one BINTABLE with one row and the array columns WAVE, FLUX, ERR, QUAL and whatever else
 goes with them. Numbers keep the type and the value they had at the source; ERR is a standard deviation; QUAL is 0
 where the pixel may be used and otherwise a sum of `NO_DATA` and `MASKED`.
@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 from astropy import units
 
-from ingest.fitsbytes import hdu_bytes
-from ingest.sdp.cards import primary_cards, table_cards
-from ingest.sdp.columns import Field, flux_ucd, marked, spectral_ucd
+from specola_bundle.fitsbytes import hdu_bytes
+from specola_bundle.sdp.cards import primary_cards, table_cards
+from specola_bundle.sdp.columns import Field, flux_ucd, marked, spectral_ucd
 
 __all__ = ["MASKED", "NO_DATA", "Extra", "SpectrumData", "fits_bytes", "fits_unit", "write_spectrum"]
 

@@ -17,13 +17,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from ingest.errors import SourceError
-from ingest.registry import standard_tables
+from specola_bundle.errors import SourceError
+from specola_bundle.registry import standard_tables
 
 __all__ = ["INPUTS", "Survey", "load_survey"]
 
-INPUTS = Path(__file__).parents[2] / "inputs"
-"""Folder of the surveys Specola knows."""
+INPUTS = Path(__file__).parents[3] / "inputs"
+"""Folder of the surveys Specola knows, in a checkout of it."""
 
 _PARTS = {"bundle", "spectra", "reader", "table", "source"}
 _BUNDLE_FIELDS = {

@@ -20,11 +20,11 @@ from typing import Any, Self
 import numpy as np
 from astropy.io import fits
 
-from ingest.bundle import write_whole
-from ingest.errors import SourceError
-from ingest.fitsbytes import card_image, value_text
-from ingest.readers.fitsio import content_of, native, open_fits, plain_name
-from ingest.specfile import AnyArray
+from specola_bundle.bundle import write_whole
+from specola_bundle.errors import SourceError
+from specola_bundle.fitsbytes import card_image, value_text
+from specola_bundle.fitsio import content_of, native, open_fits, plain_name
+from specola_bundle.specfile import AnyArray
 
 __all__ = ["WorkFile", "WorkHdu", "compose"]
 

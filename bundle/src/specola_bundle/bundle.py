@@ -28,8 +28,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ingest.errors import BundleError, Finding
-from ingest.registry import Column, Table, table_of
+from specola_bundle.errors import BundleError, Finding
+from specola_bundle.registry import Column, Table, table_of
 
 __all__ = [
     "CONTRACT",

@@ -1,6 +1,6 @@
 """The column registry: what every standard table and column of a bundle means.
 
-The registry is data (``ingest/tables/*.toml``). This module reads it into typed objects and joins it
+The registry is data (``tables/*.toml`` beside it). This module reads it into typed objects and joins it
 with the columns a bundle documents itself. Nothing else in Specola writes down a unit or a UCD.
 """
 
