@@ -215,6 +215,8 @@ def _nginx(house: House) -> str:
     for number, archive in enumerate(house.archives, start=1):
         # Web clients elsewhere may read what is public; staging is for its own pages only.
         headers = '    add_header Access-Control-Allow-Origin "*";\n' if archive.name == "public" else ""
+        # The web server with TLS in front of the public archive says who its client is (etc/production).
+        front = "    set_real_ip_from 127.0.0.1;\n    real_ip_header X-Real-IP;\n" if archive.name == "public" else ""
         # add_header in a location hides those of its server
         cache = render(templates / "nginx-cache.conf.in", {"name": archive.name}) + headers if archive.cache is not None else ""
         servers.append(
@@ -224,6 +226,7 @@ def _nginx(house: House) -> str:
                     "name": archive.name,
                     "port": house.base_port + number,
                     "www": house.var / "www",
+                    "front": front,
                     "headers": headers,
                     "forwarded": _forwarded(templates, archive),
                     "cache": cache,
@@ -231,8 +234,10 @@ def _nginx(house: House) -> str:
                 },
             )
         )
-        members = " ".join(f"server 127.0.0.1:{server.port};" for server in archive.servers)
-        upstreams.append(f"\n  upstream dachs_{archive.name} {{ least_conn; {members} keepalive 8; }}")
+        # max_fails: a process that refused is asked again at once, for it costs nothing on loopback and may be there again.
+        # keepalive_timeout: nginx gives up idle connections before a process that is ending (vo/drain.py) has waited long for it.
+        members = " ".join(f"server 127.0.0.1:{server.port} max_fails=0;" for server in archive.servers)
+        upstreams.append(f"\n  upstream dachs_{archive.name} {{ least_conn; {members} keepalive 8; keepalive_timeout 4s; }}")
     return render(
         templates / "nginx.conf.in",
         {

@@ -47,7 +47,7 @@ def raise_house(house: House, report: Report = _quiet) -> None:
         files.make_folders(house)
         changed = configuration.render_all(house)
         supervisor = Supervisor(house)
-        _settle(supervisor, changed)
+        stale = _settle(house, supervisor, changed)
         if not supervisor.is_running():
             stop_orphans(house)
             _check_ports(house)
@@ -72,6 +72,7 @@ def raise_house(house: House, report: Report = _quiet) -> None:
             list(pool.map(partial(_wait_for_archive, house, supervisor), house.archives))
         _wait_for(supervisor, ("portal", "nginx"), probes.portal(house))
         _wait_for_supervisor(supervisor)
+        _replace(house, supervisor, stale, report)
 
 
 def lower(house: House) -> bool:
@@ -89,6 +90,8 @@ def lower(house: House) -> bool:
 def restart(house: House, names: Sequence[str], report: Report = _quiet) -> None:
     """Restart services and return when everything answers again.
 
+    DaCHS processes of an archive that has several are replaced one after the other, so that it answers all the time.
+
     :param names: services; none means those that run code of this repository (DaCHS and the portal)
     :raises OpsError: for a name that is no service, or when nothing runs
     """
@@ -99,10 +102,15 @@ def restart(house: House, names: Sequence[str], report: Report = _quiet) -> None
     supervisor = Supervisor(house)
     if not supervisor.is_running():
         raise OpsError("nothing runs, so nothing can be restarted", "Run `specola up`.")
-    for name in names or [name for name in known if name.startswith(("dachs-", "portal"))]:
-        report(f"stopping {name}")
-        supervisor.stop_service(name)
+    chosen = names or [name for name in known if name.startswith(("dachs-", "portal"))]
+    spared = _not_alone(house)
+    for name in chosen:
+        if name not in spared:
+            report(f"stopping {name}")
+            supervisor.stop_service(name)
     raise_house(house, report)
+    with files.locked(house):
+        _replace(house, supervisor, [name for name in chosen if name in spared], report)
 
 
 def taken_ports(house: House) -> list[int]:
@@ -128,18 +136,50 @@ def _check_ports(house: House) -> None:
         )
 
 
-def _settle(supervisor: Supervisor, changed: set[str]) -> None:
-    """Make running servers follow the configuration files that changed."""
+def _settle(house: House, supervisor: Supervisor, changed: set[str]) -> list[str]:
+    """Make running servers follow the configuration files that changed.
+
+    :returns: DaCHS processes that run with old ones and are to be replaced when everything runs
+    """
     if not changed or not supervisor.is_running():
-        return
+        return []
     if "supervisord.conf" in changed or any(name.startswith(("postgresql", "pg_hba")) for name in changed):
         supervisor.stop()
-        return
-    for name in ("public", "staging"):
-        if f"gavo-{name}.rc" in changed:
-            supervisor.stop_service(f"dachs-{name}")
-    if "nginx.conf" in changed:
-        supervisor.stop_service("nginx")
+        return []
+    if "nginx.conf" in changed and supervisor.states()["nginx"].state == "RUNNING":
+        # it goes on with the old one while connections last that were made under it
+        supervisor.signal_service("nginx", "HUP")
+    stale = [server.name for archive in house.archives for server in archive.servers if server.gavorc.name in changed]
+    for name in set(stale) - _not_alone(house):
+        supervisor.stop_service(name)
+    return [name for name in stale if name in _not_alone(house)]
+
+
+def _not_alone(house: House) -> set[str]:
+    """DaCHS processes with others beside them that answer meanwhile."""
+    return {server.name for archive in house.archives if len(archive.servers) > 1 for server in archive.servers}
+
+
+def _replace(house: House, supervisor: Supervisor, names: Sequence[str], report: Report, seconds: float = 100) -> None:
+    """Replace DaCHS processes one after the other, without a failed request: each finishes what it has begun (vo/drain.py), the
+    supervisor starts another one in its place, and only when that answers it is the next one's turn.
+
+    :param seconds: after which a process that has not ended is stopped
+    """
+    for archive in house.archives:
+        for server in archive.servers:
+            if server.name not in names:
+                continue
+            report(f"replacing {server.name}, which finishes its answers")
+            before = supervisor.states()[server.name].pid
+            end = time.monotonic() + seconds
+            supervisor.signal_service(server.name, "USR1")
+            while supervisor.states()[server.name].pid == before:
+                if time.monotonic() > end:
+                    supervisor.stop_service(server.name)
+                    supervisor.start_service(server.name)
+                time.sleep(0.1)
+            _wait_for_archive(house, supervisor, archive)
 
 
 def _start_databases(house: House, supervisor: Supervisor) -> None:

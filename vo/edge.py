@@ -17,6 +17,8 @@ from typing import Any
 from gavo import base, svcs, utils
 from gavo.utils import ostricks
 
+from vo import turns
+
 __all__ = ["check_address", "check_parameters", "install"]
 
 _ORDER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
@@ -74,8 +76,21 @@ def _check_value(name: str, value: Any, shown: str) -> None:
         raise BadRequestError(f"found {value[:40]!r}, expected the name of a column", shown)
     if name.upper() == "QUERY":
         _check_query(value, shown)
+    if name.upper() == "_TIMEOUT" and value.strip():
+        _check_timeout(value, shown)
     if name.upper() == "MAXREC" and value.strip() and not re.fullmatch(r"\d{1,18}", value.strip()):
         raise BadRequestError(f"found {value[:40]!r}, expected a number of rows, at least 0", shown)
+
+
+def _check_timeout(text: str, shown: str) -> None:
+    """DaCHS lets anybody ask for any time."""
+    longest = int(base.getConfig("web", "sqltimeout"))
+    try:
+        fits = 0 < float(text) <= longest
+    except ValueError:
+        fits = False
+    if not fits:
+        raise BadRequestError(f"found {text[:40]!r}, expected a number of seconds, at most {longest}", shown)
 
 
 def _check_query(text: str, shown: str) -> None:
@@ -172,12 +187,28 @@ def _give_errors_a_status() -> None:
     get_error_page = weberrors.getErrorPage
 
     def error_page(kind: type[Exception]) -> Any:
+        if issubclass(kind, turns.BusyError):
+            return BusyPage
         page = get_error_page(kind)
         if page is weberrors.InternalServerErrorPage and issubclass(kind, base.ValidationError):
             return CallersErrorPage
         return page
 
+    class BusyPage(weberrors.ErrorPage):  # type: ignore[misc]
+        handles = turns.BusyError
+        status = 503
+        titleMessage = "Busy"  # noqa: N815 - DaCHS' names
+        beforeMessage = "This query can not be answered now:"  # noqa: N815
+        afterMessage = ""  # noqa: N815
+
+        def render(self, request: Any) -> Any:
+            request.setHeader("retry-after", str(turns.RETRY))
+            return super().render(request)
+
     def sync_failure(_self: Any, failure: Any, request: Any) -> Any:
+        if isinstance(failure.value, turns.BusyError):
+            request.setHeader("retry-after", str(turns.RETRY))
+            return dali.serveDALIError(request, failure.value, httpStatus=503)
         callers = isinstance(failure.value, base.Error)
         if not callers:
             base.ui.notifyFailure(failure)

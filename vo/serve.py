@@ -1,6 +1,7 @@
-"""The DaCHS server (``python3 -m vo.serve``): ``dachs serve start -f`` with :mod:`vo.gate` in front from its first request on.
+"""The DaCHS server (``python3 -m vo.serve``): ``dachs serve start -f`` with what must be there from first to last request.
 
-An RD could not do that: DaCHS reads RDs after it has begun to listen.
+:mod:`vo.gate` says who may ask, :mod:`vo.turns` whose query runs when, :mod:`vo.drain` how the server ends. An RD could not do
+that: DaCHS reads RDs after it has begun to listen.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ import sys
 
 from gavo.user import cli
 
-from vo import gate
+from vo import drain, gate, turns
 
 
 def main() -> None:
     """Serve until a signal ends it."""
     gate.install()
+    turns.install()
+    drain.install()
     sys.argv = ["dachs", "--ui", "stingy", "serve", "start", "-f"]
     cli.main()
 

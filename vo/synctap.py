@@ -25,6 +25,8 @@ from typing import IO, Any
 from gavo import base, formats, svcs, utils
 from gavo.protocols import adqlglue, tap, taprunner
 
+from vo import turns
+
 __all__ = ["install"]
 
 PROFILE = "untrustedquery"
@@ -103,7 +105,7 @@ def _query(job: _Job) -> tuple[IO[bytes], str]:
             table = adqlglue.runTAPQuery(query, seconds, connection, tables, maxrec, autoClose=False)
             media_type = formats.getMIMEFor(key, wanted)
             with job.openResult(media_type, "result") as target:
-                taprunner.writeResultTo(key, taprunner._makeDataFor(table), target)  # noqa: SLF001
+                taprunner.writeResultTo(key, taprunner._makeDataFor(table), turns.Watched(target))  # noqa: SLF001
     except Exception:  # noqa: BLE001 - DaCHS knows which of the database's errors are the caller's
         svcs.mapDBErrors(*sys.exc_info())
     path, media_type = job.getResult("result")
