@@ -6,18 +6,18 @@ import itertools
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Self
 
-import psycopg2
 import pytest
 import pyvo
 import requests
 
 from ops.house import Archive, House
 from ops.raising import raise_house, restart
+from tests.support.locks import Lock, until
 
 PUBLIC = ("dachs-public", "dachs-public-2")
 
@@ -69,42 +69,11 @@ class Asking:
                     self.done += 1
 
 
-class Lock:
-    """A table nobody can read until it is released."""
-
-    def __init__(self, archive: Archive, table: str) -> None:
-        self.table = table
-        self.holder, self.watcher = psycopg2.connect(archive.dsn), psycopg2.connect(archive.dsn)
-        self.watcher.autocommit = True
-        self.holder.cursor().execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-
-    def waiting(self) -> int:
-        """How many queries wait for it."""
-        with self.watcher.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE relation = %s::regclass AND NOT granted", (self.table,))
-            row = cursor.fetchone()
-            assert row is not None
-            return int(row[0])
-
-    def release(self) -> None:
-        self.holder.close()
-        self.watcher.close()
-
-
 @pytest.fixture
 def lock(archive: Archive, demo: SimpleNamespace) -> Iterator[Lock]:
     made = Lock(archive, f"{demo.schema}.slits")
     yield made
     made.release()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    tick = threading.Event()
-    for _ in range(1200):
-        if condition():
-            return
-        tick.wait(0.1)
-    raise AssertionError("it did not happen")
 
 
 def refused(port: int) -> bool:

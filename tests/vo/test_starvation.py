@@ -12,38 +12,29 @@ import socket
 import threading
 import urllib.parse
 from collections.abc import Iterator
-from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
 import pyvo
 import requests
 
-from ops.clusters import connect
-from ops.house import Archive, House
+from ops.house import Archive
+from tests.support.locks import Lock, until
 
 GREEDY, MANY = "192.0.2.7", 48
 """More than the threads DaCHS has in two processes."""
 
 
-def slow(schema: str) -> str:
-    """Joins that take the database hours."""
-    tables = ", ".join(f"{schema}.photometry AS t{n}" for n in range(6))
-    return f"SELECT count(*) AS n FROM {tables} WHERE t0.ra + t1.ra * t2.ra + t3.ra * t4.ra + t5.ra < 0"
-
-
 class Slow(threading.Thread):
     """A client that waits for the answer to a slow query until it loses patience."""
 
-    def __init__(self, archive: Archive, query: str) -> None:
+    def __init__(self, archive: Archive, path: str, parameters: dict[str, str]) -> None:
         super().__init__(daemon=True)
         port = urllib.parse.urlsplit(archive.url).port
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
-        self.query = urllib.parse.urlencode({"LANG": "ADQL", "QUERY": query})
         self.answer: tuple[int, str | None, str] | None = None
-        self.connection.request(
-            "POST", "/tap/sync", self.query, {"Content-Type": "application/x-www-form-urlencoded", "X-Real-IP": GREEDY}
-        )
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Real-IP": GREEDY}
+        self.connection.request("POST", path, urllib.parse.urlencode(parameters), headers)
         self.socket = self.connection.sock
 
     def run(self) -> None:
@@ -61,38 +52,25 @@ class Slow(threading.Thread):
         self.connection.close()
 
 
-def computing(house: House) -> int:
-    """Queries of users the database computes now."""
-    cluster = next(c for c in house.clusters if c.name == "public")
-    with closing(connect(house.superuser_dsn(cluster))) as conn, conn.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE usename='untrusted' AND state='active' AND leader_pid IS NULL"
-        )
-        row = cursor.fetchone()
-        assert row is not None
-        return int(row[0])
-
-
-def until(condition: object, seconds: float = 120) -> None:
-    tick = threading.Event()
-    for _ in range(int(seconds / 0.1)):
-        if condition():  # type: ignore[operator]
-            return
-        tick.wait(0.1)
-    raise AssertionError("it did not happen")
+@pytest.fixture(scope="module")
+def lock(archive: Archive, demo: SimpleNamespace) -> Iterator[Lock]:
+    made = Lock(archive, f"{demo.schema}.slits")
+    yield made
+    made.release()
 
 
 @pytest.fixture(scope="module")
-def greedy(house: House, archive: Archive, demo: SimpleNamespace) -> Iterator[list[Slow]]:
+def greedy(archive: Archive, lock: Lock) -> Iterator[list[Slow]]:
     """One client's slow queries and huge jobs, all there are places for and more."""
+    query = f"SELECT count(*) AS n FROM {lock.table}"
     tap = pyvo.dal.TAPService(f"{archive.url}/tap")
-    jobs = [tap.submit_job(slow(demo.schema)).run() for _ in range(3)]
-    clients = [Slow(archive, slow(demo.schema)) for _ in range(MANY)]
+    jobs = [tap.submit_job(query).run() for _ in range(3)]
+    clients = [Slow(archive, "/tap/sync", {"LANG": "ADQL", "QUERY": query}) for _ in range(MANY)]
     for client in clients:
         client.start()
     try:
         # two asynchronous jobs, and four queries in the slow lanes of two processes
-        until(lambda: computing(house) >= 6 and any(client.answer for client in clients))
+        until(lambda: lock.waiting() >= 6 and any(client.answer for client in clients))
         yield clients
     finally:
         for client in clients:
@@ -134,24 +112,28 @@ def test_who_is_refused_learns_why(greedy: list[Slow]) -> None:
         assert "asynchronous job" in text
 
 
-def test_only_a_few_slow_queries_run(house: House, greedy: list[Slow]) -> None:
+def test_only_a_few_slow_queries_run(lock: Lock, greedy: list[Slow]) -> None:
     # of each process two in the slow lane and four of one client in the quick one; two jobs
-    assert computing(house) <= 2 * (2 + 4) + 2
+    assert lock.waiting() <= 2 * (2 + 4) + 2
 
 
-def test_the_queries_of_a_client_that_has_gone_are_ended(house: House, greedy: list[Slow]) -> None:
+def test_the_queries_of_a_client_that_has_gone_are_ended(lock: Lock, greedy: list[Slow]) -> None:
     for client in greedy:
         client.hang_up()
-    until(lambda: computing(house) <= 2)
+    until(lambda: lock.waiting() <= 2)
 
 
-def test_the_form_waits_for_its_turn_too(archive: Archive, demo: SimpleNamespace, house: House) -> None:
-    """A browser's query is as slow as any other, and is ended when its window is closed."""
-    parameters = {"__nevow_form__": "genForm", "query": slow(demo.schema), "_TIMEOUT": "50", "_FORMAT": "HTML"}
-    before = computing(house)
-    with pytest.raises(requests.Timeout):
-        requests.get(f"{archive.url}/__system__/adql/query/form", params=parameters, timeout=3)
-    until(lambda: computing(house) <= before)
+def test_a_query_of_the_form_is_ended_too(archive: Archive, lock: Lock, greedy: list[Slow]) -> None:
+    for client in greedy:
+        client.hang_up()
+    until(lambda: lock.waiting() <= 2)
+    before = lock.waiting()
+    form = {"__nevow_form__": "genForm", "query": f"SELECT * FROM {lock.table}", "_TIMEOUT": "50", "_FORMAT": "HTML"}
+    browser = Slow(archive, "/__system__/adql/query/form", form)
+    browser.start()
+    until(lambda: lock.waiting() > before)
+    browser.hang_up()
+    until(lambda: lock.waiting() <= before)
 
 
 def test_nobody_may_have_more_time(archive: Archive, demo: SimpleNamespace, web: requests.Session) -> None:
