@@ -13,7 +13,7 @@ import typer
 
 __all__ = ["COMMANDS", "app"]
 
-COMMANDS: tuple[str, ...] = ("organise", "simulate", "redshift")
+COMMANDS: tuple[str, ...] = ("organise", "simulate", "run", "redshift")
 """Modules of :mod:`specola_pipeline.commands`, in the order of the help page."""
 
 app = typer.Typer(

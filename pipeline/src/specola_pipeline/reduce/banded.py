@@ -1,0 +1,293 @@
+"""Banded normal equations of a cubic b-spline sky and of per-row object fluxes, solved together exactly.
+
+The sky of a slit is one function of wavelength, sampled at each detector pixel at a slightly different wavelength because the
+lines are tilted and curved: a b-spline on *unrectified* pixels (Kelson 2003, PASP 115, 688). The flux of every object is free in
+each detector row, with a known profile across the slit (Horne 1986, PASP 98, 609). Fluxes of a row are eliminated from the normal
+equations before these are solved (a Schur complement), which leaves a matrix whose half-bandwidth is 3 plus the tilt of the lines
+within the slit in knots. So sky and objects are fitted jointly, at the cost of the sky alone.
+
+The covariance of the spline's coefficients is computed within the band from the Cholesky factor (the recursion of Takahashi,
+Fagan and Chen 1973, as in Erisman and Tinney 1975), and with it the variance that the fitted sky adds to each flux and the
+leverage of each pixel.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+__all__ = ["accumulate", "banded_cholesky", "banded_solve", "evaluate", "selected_inverse"]
+
+Array = NDArray[np.float64]
+
+
+@njit(cache=True)
+def _cubic(t: float) -> tuple[float, float, float, float]:
+    """The four uniform cubic b-splines that do not vanish at a place *t* (0..1) within a knot interval."""
+    r = 1.0 - t
+    return (
+        r * r * r / 6.0,
+        (3.0 * t * t * t - 6.0 * t * t + 4.0) / 6.0,
+        (-3.0 * t * t * t + 3.0 * t * t + 3.0 * t + 1.0) / 6.0,
+        t * t * t / 6.0,
+    )
+
+
+@njit(cache=True)
+def _solve_small(matrix: Array, rhs: Array, size: int, columns: int) -> None:
+    """Solve in place the positive definite system of *size* objects of one row (Gauss-Jordan; sizes are 1 to 4)."""
+    for pivot in range(size):
+        scale = 1.0 / matrix[pivot, pivot]
+        for column in range(columns):
+            rhs[pivot, column] *= scale
+        for column in range(size):
+            matrix[pivot, column] *= scale
+        for row in range(size):
+            if row != pivot:
+                factor = matrix[row, pivot]
+                for column in range(columns):
+                    rhs[row, column] -= factor * rhs[pivot, column]
+                for column in range(size):
+                    matrix[row, column] -= factor * matrix[pivot, column]
+
+
+@njit(cache=True)
+def _row_system(
+    data: Array, weight: Array, place: Array, gain: Array, profiles: Array, row: int, first: int, width: int
+) -> tuple[Array, Array, Array, Array]:
+    """Sums of one detector row: sky-sky, sky-object, object-object, and the right-hand sides of both (as one array)."""
+    objects, columns = profiles.shape[0], data.shape[1]
+    sky = np.zeros((width, width))
+    cross = np.zeros((objects, width))
+    own = np.zeros((objects, objects))
+    right = np.zeros(width + objects)
+    basis = np.zeros(4)
+    for x in range(columns):
+        w = weight[row, x]
+        if w <= 0.0:
+            continue
+        knot = int(np.floor(place[row, x]))
+        basis[0], basis[1], basis[2], basis[3] = _cubic(place[row, x] - knot)
+        at = knot - first
+        for i in range(4):
+            wi = w * basis[i] * gain[row, x]
+            right[at + i] += wi * data[row, x]
+            for j in range(i + 1):
+                sky[at + i, at + j] += wi * basis[j] * gain[row, x]
+            for k in range(objects):
+                cross[k, at + i] += wi * profiles[k, row, x]
+        for k in range(objects):
+            wk = w * profiles[k, row, x]
+            right[width + k] += wk * data[row, x]
+            for m in range(objects):
+                own[k, m] += wk * profiles[m, row, x]
+    return sky, cross, own, right
+
+
+@njit(cache=True)
+def _row_span(weight: Array, place: Array, row: int) -> tuple[int, int]:
+    """First coefficient that a row touches, and how many (0 where the row has no usable pixel)."""
+    low, high = 1 << 30, -1
+    for x in range(weight.shape[1]):
+        if weight[row, x] > 0.0:
+            knot = int(np.floor(place[row, x]))
+            low, high = min(low, knot), max(high, knot)
+    if high < 0:
+        return 0, 0
+    return low, high - low + 4
+
+
+@njit(cache=True)
+def _regularise(own: Array, floor: float) -> None:
+    """Keep a row's object system solvable where an object has next to no usable pixel, or two have the same profile."""
+    for k in range(own.shape[0]):
+        own[k, k] = own[k, k] * (1.0 + 1e-9) + floor
+
+
+@njit(cache=True)
+def accumulate(
+    data: Array, weight: Array, place: Array, gain: Array, profiles: Array, size: int, band: int, floor: float
+) -> tuple[Array, Array]:
+    """Normal equations of the sky's coefficients with the objects of each row eliminated.
+
+    *data*, *weight* (inverse variance; 0 masks a pixel), *place* (coordinate along the wavelength axis in knots) and *gain*
+    (slit function) are of shape (rows, columns), *profiles* of shape (objects, rows, columns). Returns the lower band of the
+    matrix, of shape (band, size), and the right-hand side, of shape (size,).
+    """
+    matrix = np.zeros((band, size))
+    rhs = np.zeros(size)
+    objects = profiles.shape[0]
+    for row in range(data.shape[0]):
+        first, width = _row_span(weight, place, row)
+        if width == 0:
+            continue
+        sky, cross, own, right = _row_system(data, weight, place, gain, profiles, row, first, width)
+        if objects:
+            _regularise(own, floor)
+            solved = np.zeros((objects, width + 1))
+            solved[:, :width] = cross
+            for k in range(objects):
+                solved[k, width] = right[width + k]
+            _solve_small(own, solved, objects, width + 1)
+            for i in range(width):
+                for k in range(objects):
+                    right[i] -= cross[k, i] * solved[k, width]
+                    for j in range(i + 1):
+                        sky[i, j] -= cross[k, i] * solved[k, j]
+        for i in range(width):
+            rhs[first + i] += right[i]
+            for j in range(i + 1):
+                matrix[i - j, first + j] += sky[i, j]
+    return matrix, rhs
+
+
+@njit(cache=True)
+def banded_cholesky(matrix: Array) -> Array:
+    """The lower Cholesky factor of a positive definite banded matrix, both as lower bands of shape (band, size)."""
+    band, size = matrix.shape
+    factor = matrix.copy()
+    for j in range(size):
+        pivot = np.sqrt(max(factor[0, j], 1e-300))
+        factor[0, j] = pivot
+        reach = min(band, size - j)
+        for i in range(1, reach):
+            factor[i, j] /= pivot
+        for k in range(1, reach):
+            scale = factor[k, j]
+            if scale != 0.0:
+                for i in range(k, reach):
+                    factor[i - k, j + k] -= factor[i, j] * scale
+    return factor
+
+
+@njit(cache=True)
+def banded_solve(factor: Array, rhs: Array) -> Array:
+    """Solve with a factor of :func:`banded_cholesky`; returns an array of shape (size,)."""
+    band, size = factor.shape
+    out = rhs.copy()
+    for j in range(size):
+        out[j] /= factor[0, j]
+        for i in range(1, min(band, size - j)):
+            out[j + i] -= factor[i, j] * out[j]
+    for j in range(size - 1, -1, -1):
+        for i in range(1, min(band, size - j)):
+            out[j] -= factor[i, j] * out[j + i]
+        out[j] /= factor[0, j]
+    return out
+
+
+@njit(cache=True)
+def selected_inverse(factor: Array) -> Array:
+    """The lower band of the inverse, of shape (band, size), from a factor of :func:`banded_cholesky`."""
+    band, size = factor.shape
+    inverse = np.zeros((band, size))
+    for j in range(size - 1, -1, -1):
+        reach = min(band, size - j)
+        for i in range(reach - 1, 0, -1):
+            total = 0.0
+            for k in range(1, reach):
+                low, high = min(i, k), max(i, k)
+                total -= factor[k, j] * inverse[high - low, j + low]
+            inverse[i, j] = total / factor[0, j]
+        total = 1.0 / factor[0, j]
+        for k in range(1, reach):
+            total -= factor[k, j] * inverse[k, j]
+        inverse[0, j] = total / factor[0, j]
+    return inverse
+
+
+@njit(cache=True)
+def _band_form(left: Array, right: Array, inverse: Array, first: int) -> float:
+    """``left @ C @ right`` with C the part from coefficient *first* on of the matrix whose lower band is *inverse*."""
+    total = 0.0
+    for i in range(left.size):
+        if left[i] != 0.0:
+            for j in range(right.size):
+                total += left[i] * right[j] * inverse[abs(i - j), first + min(i, j)]
+    return total
+
+
+@njit(cache=True)
+def _row_solution(cross: Array, own: Array, width: int, floor: float) -> Array:
+    """The inverse of the objects' system times the sky-object sums (first *width* columns) and alone (the others)."""
+    objects = own.shape[0]
+    solved = np.zeros((objects, width + objects))
+    if objects:
+        _regularise(own, floor)
+        solved[:, :width] = cross
+        for k in range(objects):
+            solved[k, width + k] = 1.0
+        _solve_small(own, solved, objects, width + objects)
+    return solved
+
+
+@njit(cache=True)
+def _row_sky(place: Array, gain: Array, coefficients: Array, sky: Array, row: int) -> None:
+    """The spline at each pixel of a row; beyond its ends, its end."""
+    last = coefficients.size - 4
+    basis = np.zeros(4)
+    for x in range(place.shape[1]):
+        knot = min(max(int(np.floor(place[row, x])), 0), last)
+        basis[0], basis[1], basis[2], basis[3] = _cubic(min(max(place[row, x] - knot, 0.0), 1.0))
+        sky[row, x] = gain[row, x] * (basis * coefficients[knot : knot + 4]).sum()
+
+
+@njit(cache=True)
+def _row_leverage(
+    weight: Array,
+    place: Array,
+    gain: Array,
+    profiles: Array,
+    solved: Array,
+    inverse: Array,
+    leverage: Array,
+    row: int,
+    first: int,
+) -> None:
+    """The leverage of each pixel of a row."""
+    objects = profiles.shape[0]
+    width = solved.shape[1] - objects
+    vector, basis = np.zeros(width), np.zeros(4)
+    for x in range(weight.shape[1]):
+        if weight[row, x] <= 0.0:
+            continue
+        knot = int(np.floor(place[row, x]))
+        basis[0], basis[1], basis[2], basis[3] = _cubic(place[row, x] - knot)
+        vector[:] = 0.0
+        for i in range(4):
+            vector[knot - first + i] = basis[i] * gain[row, x]
+        total = 0.0
+        for k in range(objects):
+            vector -= profiles[k, row, x] * solved[k, :width]
+            for m in range(objects):
+                total += profiles[k, row, x] * profiles[m, row, x] * solved[k, width + m]
+        leverage[row, x] = weight[row, x] * (total + _band_form(vector, vector, inverse, first))
+
+
+@njit(cache=True)
+def evaluate(
+    data: Array, weight: Array, place: Array, gain: Array, profiles: Array, coefficients: Array, inverse: Array, floor: float
+) -> tuple[Array, Array, Array, Array]:
+    """Sky model and leverage of each pixel, flux and variance of each object and row.
+
+    Arguments are as in :func:`accumulate`; *inverse* is that of :func:`selected_inverse`. The variance of a flux holds the noise
+    of its row and that of the fitted sky; the leverage of a pixel is the part of its own noise that the model follows, so that
+    residuals have variance ``(1 - leverage) / weight``. A row without usable pixels has flux NaN and variance infinity.
+    """
+    rows, objects = data.shape[0], profiles.shape[0]
+    sky, leverage = np.zeros(data.shape), np.zeros(data.shape)
+    flux, variance = np.full((objects, rows), np.nan), np.full((objects, rows), np.inf)
+    for row in range(rows):
+        _row_sky(place, gain, coefficients, sky, row)
+        first, width = _row_span(weight, place, row)
+        if width == 0:
+            continue
+        _, cross, own, right = _row_system(data, weight, place, gain, profiles, row, first, width)
+        solved = _row_solution(cross, own, width, floor)
+        for k in range(objects):
+            by_sky = solved[k, :width]
+            flux[k, row] = (solved[k, width:] * right[width:]).sum() - (by_sky * coefficients[first : first + width]).sum()
+            variance[k, row] = solved[k, width + k] + _band_form(by_sky, by_sky, inverse, first)
+        _row_leverage(weight, place, gain, profiles, solved, inverse, leverage, row, first)
+    return sky, leverage, flux, variance

@@ -1,0 +1,87 @@
+"""The flat field of a slit: pixel response, and how evenly the slit is lit along its length.
+
+The lamp's spectrum is a smooth function of wavelength and is fitted as such on unrectified pixels, like the sky; what is left is
+the response of each pixel times the slit function. Dividing a frame by both makes the sky the same function of wavelength in
+every column, which is what the sky fit assumes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specola_pipeline.reduce.robust import mad_std
+from specola_pipeline.reduce.sky import fit_slit
+
+__all__ = ["SlitFlat", "slit_flat"]
+
+Array = NDArray[np.float64]
+
+_LAMP_STEP = 20.0
+"""Knots of the lamp's spectrum in rows: finer would follow the pixels' response, coarser not the lamp's filters."""
+
+_PIXEL_SCATTER = 0.015
+"""How much detector pixels differ from each other (relative, standard deviation): the prior of the response."""
+
+
+@dataclass(frozen=True)
+class SlitFlat:
+    """Response to divide by (slit function included), and its relative variance, of shape (rows, columns); 1 and 0 outside.
+
+    *illumination* is the slit function alone, in steps of a pixel from the left edge; *signal* is the median number of electrons
+    and *saturated* the part of the slit's pixels at or above saturation.
+    """
+
+    response: Array
+    relative_variance: Array
+    illumination: Array
+    signal: float
+    saturated: float
+
+
+def slit_flat(
+    flat: Array, variance: Array, usable: NDArray[np.bool_], rows_at: Array, position: Array, saturated: NDArray[np.bool_]
+) -> SlitFlat:
+    """The flat field of a slit from a combined lamp frame.
+
+    *usable* is True within the slit on good pixels, *rows_at* the reference row of each pixel's wavelength, *position* its place
+    along the slit in pixels from the left edge. Where the lamp is faint, the measured response is drawn towards the slit function
+    in proportion to its noise, so that a faint flat never adds more noise than it takes out.
+    """
+    weight = np.where(usable & (variance > 0), 1.0 / np.where(variance > 0, variance, 1.0), 0.0)
+    none = np.zeros((0, *flat.shape))
+    illumination = np.ones_like(flat)
+    lamp = fit_slit(flat, weight, rows_at, none, illumination, step=_LAMP_STEP)
+    for _ in range(2):
+        spectrum = np.maximum(lamp.sky / illumination, 1e-6)
+        ratio, ratio_weight = flat / spectrum, weight * spectrum**2
+        ratio_weight = np.where(np.abs(ratio - 1) < 0.8, ratio_weight, 0.0)
+        illumination = np.clip(_along_slit(ratio, ratio_weight, position), 0.05, 5.0)
+        lamp = fit_slit(flat, weight, rows_at, none, illumination, step=_LAMP_STEP)
+    model = np.maximum(lamp.sky, 1e-6)
+    own = np.where(usable, flat / model, 1.0)
+    noise = np.where(usable, variance / model**2, np.inf)
+    trust = _PIXEL_SCATTER**2 / (_PIXEL_SCATTER**2 + noise)
+    odd = np.abs(own - 1) > 0.3
+    detail = np.where(usable & ~odd, 1 + (own - 1) * trust, 1.0)
+    response = np.where(usable, detail * illumination, 1.0)
+    relative = np.where(usable & ~odd, np.where(usable, noise, 0.0) * trust**2, 0.0)
+    signal = float(np.median(flat[usable])) if usable.any() else 0.0
+    part = float(saturated.mean()) if saturated.size else 0.0
+    bins = np.rint(position[usable]).astype(int)
+    count = np.bincount(bins)
+    profile = np.bincount(bins, illumination[usable]) / np.maximum(count, 1)
+    return SlitFlat(response, relative, profile[count > 0], signal, part)
+
+
+def _along_slit(ratio: Array, weight: Array, position: Array) -> Array:
+    """Slit function at each pixel: a spline of the place along the slit, outliers clipped."""
+    turned, turned_weight, place = ratio.T, weight.T.copy(), position.T
+    none = np.zeros((0, *turned.shape))
+    model = fit_slit(turned, turned_weight, place, none, step=1.0).sky
+    pull = (turned - model) * np.sqrt(turned_weight)
+    limit = 5 * max(float(mad_std(pull[turned_weight > 0])), 1.0)
+    turned_weight[np.abs(pull) > limit] = 0.0
+    return np.asarray(fit_slit(turned, turned_weight, place, none, step=1.0).sky.T)

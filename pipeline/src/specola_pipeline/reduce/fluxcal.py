@@ -1,0 +1,104 @@
+"""From electrons to flux: response from a standard star, extinction, and the barycentric frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import LSQUnivariateSpline
+
+from specola_pipeline import instruments
+from specola_pipeline.instruments import Standard
+from specola_pipeline.reduce.raw import Raw
+
+__all__ = ["Response", "barycentric_factor", "measure_response", "rate", "standard_of"]
+
+Array = NDArray[np.float64]
+
+_TELLURIC = ((6860.0, 6965.0), (7160.0, 7340.0), (7590.0, 7720.0), (8130.0, 8350.0), (8930.0, 9850.0))
+"""Bands of O2 and H2O (vacuum Angstrom) that the response is not measured in."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """Flux (erg/s/cm2/Angstrom) of one electron/s/Angstrom above the atmosphere: *value* at *wavelength*."""
+
+    wavelength: Array
+    value: Array
+    rms: float
+    """Relative scatter of the standard's bands about it."""
+    star: str
+
+    def __call__(self, wavelength: Array) -> Array:
+        """The response at any wavelength."""
+        return np.interp(wavelength, self.wavelength, self.value, left=np.nan, right=np.nan)
+
+
+def rate(counts: Array, wavelength: Array, exposure: float, airmass: float, site: str) -> Array:
+    """Electrons per second and Angstrom above the atmosphere."""
+    at, magnitudes = instruments.extinction(site)
+    width = np.abs(np.gradient(wavelength))
+    return np.asarray(counts / (exposure * width) * 10 ** (0.4 * airmass * np.interp(wavelength, at, magnitudes)))
+
+
+def standard_of(raw: Raw, within: float = 20.0) -> Standard | None:
+    """The standard star within so many arcmin of where a frame points."""
+    if raw.frame.ra is None or raw.frame.dec is None:
+        return None
+    best, nearest = None, within / 60
+    for star in instruments.standards():
+        dx = ((raw.frame.ra - star.ra + 180) % 360 - 180) * np.cos(np.radians(star.dec))
+        distance = float(np.hypot(dx, raw.frame.dec - star.dec))
+        if distance < nearest:
+            best, nearest = star, distance
+    return best
+
+
+def measure_response(star: Standard, wavelength: Array, electrons_rate: Array) -> Response:
+    """The response from a standard's *electrons_rate* (per second and Angstrom, above the atmosphere).
+
+    Compared are means over the table's own bands, outside tellurics; a cubic spline through their logarithm gives the rest.
+    Raises ValueError where fewer than eight bands are covered.
+    """
+    at, values = [], []
+    for centre, flux, width in zip(star.wavelength, star.flux, star.width, strict=True):
+        inside = (np.abs(wavelength - centre) <= width / 2) & np.isfinite(electrons_rate)
+        if inside.sum() < 3 or any(low - width / 2 < centre < high + width / 2 for low, high in _TELLURIC):
+            continue
+        seen = float(np.mean(electrons_rate[inside]))
+        if seen > 0 and flux > 0:
+            at.append(float(centre))
+            values.append(float(np.log(flux / seen)))
+    if len(at) < 8:
+        raise ValueError(f"{len(at)} bands of {star.name} fall on the spectrum, at least 8 are needed for a response")
+    x, y = np.array(at), np.array(values)
+    keep = np.ones(x.size, dtype=bool)
+    knots = np.linspace(x[0], x[-1], max(min(x.size // 3, 10), 3))[1:-1]
+    for _ in range(5):
+        spline = LSQUnivariateSpline(x[keep], y[keep], knots[(knots > x[keep][1]) & (knots < x[keep][-2])], k=3)
+        miss = y - spline(x)
+        again = np.abs(miss) < 3 * max(1.4826 * float(np.median(np.abs(miss[keep]))), 0.005)
+        if again.sum() < max(8, x.size // 2) or np.array_equal(again, keep):
+            break
+        keep = again
+    grid = np.linspace(x[0], x[-1], 1000)
+    return Response(grid, np.exp(spline(grid)), float(np.std(miss[keep])), star.name)
+
+
+def barycentric_factor(raw: Raw) -> float:
+    """What wavelengths of a frame are multiplied with to be barycentric: 1 + v/c at mid-exposure; 1 without a position."""
+    if raw.frame.ra is None or raw.frame.dec is None:
+        return 1.0
+    import astropy.units as u
+    from astropy.coordinates import EarthLocation, SkyCoord
+    from astropy.time import Time
+    from astropy.utils import iers
+
+    site = instruments.instrument(raw.frame.instrument).site
+    where = EarthLocation.from_geodetic(site.longitude * u.deg, site.latitude * u.deg, site.height * u.m)
+    # the Earth's orientation matters at the level of mm/s only: no table has to be fetched
+    with iers.conf.set_temp("auto_download", False), iers.conf.set_temp("iers_degraded_accuracy", "ignore"):
+        when = Time(raw.frame.start + raw.frame.exptime / 2 / 86400, format="mjd", scale="utc", location=where)
+        velocity = SkyCoord(raw.frame.ra * u.deg, raw.frame.dec * u.deg).radial_velocity_correction("barycentric", obstime=when)
+    return 1.0 + float(velocity.to_value(u.km / u.s)) / 299792.458

@@ -1,0 +1,231 @@
+"""Objects in a slit: found blindly in the sky-subtracted frame, followed along the dispersion, and their profiles.
+
+A profile is the part of an object's light that falls on each pixel of a detector row; it sums to one over the row.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.polynomial import Polynomial
+from numpy.typing import NDArray
+from scipy import ndimage, optimize
+
+from specola_pipeline.reduce.robust import mad_std
+from specola_pipeline.reduce.sky import fit_slit
+
+__all__ = ["Trace", "collapse", "detect", "empirical_profile", "find_objects", "follow", "gaussian_profile"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """An object in a slit: *centre* along the slit (pixels from the left edge) and *sigma* of its profile, polynomials of a row.
+
+    *significance* is that of the detection in the collapsed slit.
+    """
+
+    centre: Polynomial
+    sigma: Polynomial
+    significance: float
+
+    @property
+    def place(self) -> float:
+        """Mean place along the slit, pixels from the left edge."""
+        low, high = self.centre.domain
+        return float(np.mean(self.centre(np.linspace(low, high, 32))))
+
+
+def collapse(residual: Array, weight: Array, position: Array, step: float = 0.5) -> tuple[Array, Array, Array]:
+    """Sky-subtracted light along the slit: places (pixels from the left edge), mean and its error, in bins of *step*.
+
+    Blocks of rows are averaged with their weights, then the blocks' mean is taken without outliers, so that neither a cosmic ray
+    nor a bright emission line is taken for an object's continuum.
+    """
+    usable = weight > 0
+    count = int(np.ceil(max(float(position[usable].max()), 1.0) / step)) + 1 if usable.any() else 1
+    bins = np.clip(np.rint(position / step).astype(int), 0, count - 1)
+    blocks = max(min(residual.shape[0] // 64, 32), 4)
+    block = np.minimum(np.arange(residual.shape[0]) * blocks // residual.shape[0], blocks - 1)
+    index = block[:, None] * count + bins
+    total = np.bincount(index[usable], weight[usable], minlength=blocks * count).reshape(blocks, count)
+    light = np.bincount(index[usable], (weight * residual)[usable], minlength=blocks * count).reshape(blocks, count)
+    with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of bins without a usable pixel
+        mean = light / total
+        pull = (mean - np.nanmedian(mean, axis=0)) * np.sqrt(total)
+    scale = np.maximum(mad_std(np.where(total > 0, pull, np.nan), axis=0), 1.0)
+    keep = (total > 0) & (np.abs(pull) < 4 * scale[None, :])
+    norm = np.where(keep, total, 0.0).sum(axis=0)
+    value = np.where(keep, light, 0.0).sum(axis=0) / np.maximum(norm, 1e-30)
+    # the scatter of blocks where an object shines is that of its spectrum, not noise: the typical bin tells the noise
+    typical = float(np.median(scale[norm > 0])) if (norm > 0).any() else 1.0
+    error = np.where(norm > 0, typical / np.sqrt(np.maximum(norm, 1e-30)), np.inf)
+    places = np.asarray(np.arange(count) * step, dtype=float)
+    return places, np.asarray(np.where(norm > 0, value, 0.0), dtype=float), np.asarray(error, dtype=float)
+
+
+def detect(places: Array, light: Array, error: Array, sigma: float, threshold: float = 5.0) -> tuple[float, float, float] | None:
+    """The most significant object of a collapsed slit, as (place, significance, height), or None below *threshold*.
+
+    A matched filter of the expected width, against the median of the slit.
+    """
+    step = places[1] - places[0] if places.size > 1 else 1.0
+    good = np.isfinite(error)
+    if good.sum() < 5:
+        return None
+    half = int(np.ceil(3 * sigma / step))
+    kernel = np.exp(-0.5 * (np.arange(-half, half + 1) * step / sigma) ** 2)
+    weight = np.where(good, 1.0 / np.where(good, error, 1.0) ** 2, 0.0)
+    left = np.where(good, light - float(np.median(light[good])), 0.0)
+    over = ndimage.convolve1d(weight * left, kernel, mode="constant")
+    norm = ndimage.convolve1d(weight, kernel**2, mode="constant")
+    score = np.where(norm > 0.2 * norm.max(), over / np.sqrt(np.maximum(norm, 1e-30)), 0.0)
+    edge = max(0.5 * sigma, 1.0)
+    inner = np.flatnonzero((places >= places[good][0] + edge) & (places <= places[good][-1] - edge))
+    if inner.size == 0:
+        return None
+    top = int(inner[np.argmax(score[inner])])
+    if score[top] < threshold:
+        return None
+    place = float(places[top])
+    if 0 < top < score.size - 1:
+        curve = score[top - 1] - 2 * score[top] + score[top + 1]
+        place += step * float(np.clip(0.5 * (score[top - 1] - score[top + 1]) / curve, -0.5, 0.5)) if curve < 0 else 0.0
+    return place, float(score[top]), float(over[top] / norm[top])
+
+
+def find_objects(residual: Array, weight: Array, position: Array, first_row: int, sigma: float, most: int) -> list[Trace]:
+    """Objects of a sky-subtracted slit, brightest first, each followed and taken out before the next is looked for.
+
+    Within 6 widths of a brighter object only what has more than 5 per cent of its height counts, within 25 more than 1 per
+    cent: less is its profile's wings.
+    """
+    rows = np.arange(first_row, first_row + residual.shape[0], dtype=float)
+    left = residual.copy()
+    left_weight = weight.copy()
+    found: list[tuple[Trace, float]] = []
+    for _ in range(2 * most):
+        seen = detect(*collapse(left, left_weight, position), sigma)
+        if seen is None or len(found) == most:
+            break
+        place, significance, height = seen
+        centre, width = gaussian_width(*collapse(left, left_weight, position), place, sigma)
+        trace = follow(left, left_weight, position, first_row, centre, width, significance)
+        apart = [(abs(place - other.place) / float(np.mean(other.sigma(rows))), height / peak) for other, peak in found]
+        if any(gap < 2 or (gap < 6 and part < 0.05) or (gap < 25 and part < 0.01) for gap, part in apart):
+            left_weight = np.where(np.abs(position - place) < 2 * sigma, 0.0, left_weight)
+            continue
+        found.append((trace, height))
+        profile = gaussian_profile(trace, position, rows)
+        flux = (weight * left * profile).sum(axis=1) / np.maximum((weight * profile**2).sum(axis=1), 1e-30)
+        left = left - profile * flux[:, None]
+    return [trace for trace, _ in found]
+
+
+def gaussian_width(places: Array, light: Array, error: Array, at: float, first: float) -> tuple[float, float]:
+    """Centre and sigma of the object near *at* in a collapsed slit; *first* where it can not be fitted."""
+    near = (np.abs(places - at) < 4 * first) & np.isfinite(error)
+    if near.sum() < 6:
+        return at, first
+
+    def model(p: Array) -> Array:
+        shape = np.exp(-0.5 * ((places[near] - p[1]) / p[2]) ** 2)
+        return np.asarray((p[0] * shape + p[3] - light[near]) / error[near])
+
+    start = [max(float(light[near].max()), 1e-9), at, first, 0.0]
+    bounds = ([0.0, at - first, 0.6, -np.inf], [np.inf, at + first, 4 * first, np.inf])
+    result = optimize.least_squares(model, start, bounds=bounds, x_scale=[start[0], 1.0, 1.0, start[0]])
+    return float(result.x[1]), float(result.x[2])
+
+
+def follow(
+    residual: Array, weight: Array, position: Array, first_row: int, place: float, sigma: float, significance: float
+) -> Trace:
+    """Centre and width of an object along the dispersion, measured in blocks of rows as far as its light allows.
+
+    The number of blocks and the degree of the polynomials grow with the significance of the detection; a faint object keeps a
+    constant place and width. Rows are those of the detector, *first_row* the first of the window.
+    """
+    rows = residual.shape[0]
+    domain = [float(first_row), float(first_row + rows - 1)]
+    blocks = int(np.clip((significance / 12.0) ** 2 / 2, 0, 32))
+    if blocks < 4:
+        return Trace(Polynomial([place], domain=domain), Polynomial([sigma], domain=domain), significance)
+    edges = np.linspace(0, rows, blocks + 1).astype(int)
+    centre: list[float] = []
+    width: list[float] = []
+    trust: list[float] = []
+    at: list[float] = []
+    for low, high in pairwise(edges):
+        part = slice(low, high)
+        if not (weight[part] > 0).any():
+            continue
+        places, light, error = collapse(residual[part], weight[part], position[part])
+        c, s = gaussian_width(places, light, error, place, sigma)
+        peak = np.interp(c, places, light) / max(float(np.interp(c, places, np.where(np.isfinite(error), error, 1e30))), 1e-30)
+        if peak > 5 and abs(c - place) < 2.5 * sigma:
+            for values, value in ((centre, c), (width, s), (trust, min(peak, 200.0)), (at, first_row + (low + high - 1) / 2)):
+                values.append(float(value))
+    if len(centre) < 4:
+        return Trace(Polynomial([place], domain=domain), Polynomial([sigma], domain=domain), significance)
+    degree = 1 if len(centre) < 6 else 2 if len(centre) < 12 else 4
+    fits = [
+        _robust_polynomial(np.array(at), np.array(v), np.array(trust), d, domain)
+        for v, d in ((centre, degree), (width, min(degree, 2)))
+    ]
+    ends = fits[1](np.array(domain))
+    if not (0.5 * sigma < ends.min() and ends.max() < 2.0 * sigma):
+        fits[1] = Polynomial([float(np.median(width))], domain=domain)
+    return Trace(fits[0], fits[1], significance)
+
+
+def _robust_polynomial(x: Array, y: Array, trust: Array, degree: int, domain: list[float]) -> Polynomial:
+    keep = np.ones(x.size, dtype=bool)
+    for _ in range(4):
+        fit = Polynomial.fit(x[keep], y[keep], min(degree, int(keep.sum()) - 1), domain=domain, w=trust[keep])
+        miss = y - fit(x)
+        again = np.abs(miss) < 4 * max(float(mad_std(miss[keep])), 0.02)
+        if again.sum() < 3 or np.array_equal(again, keep):
+            break
+        keep = again
+    return fit
+
+
+def gaussian_profile(trace: Trace, position: Array, rows: Array) -> Array:
+    """The profile of a trace as a Gaussian, of the shape of *position*; summed over all columns of the sky it is one."""
+    sigma = np.maximum(trace.sigma(rows), 0.5)[:, None]
+    z = (position - trace.centre(rows)[:, None]) / sigma
+    return np.asarray(np.exp(-0.5 * z * z) / (sigma * np.sqrt(2 * np.pi)))
+
+
+def empirical_profile(
+    trace: Trace, residual: Array, flux: Array, weight: Array, position: Array, rows: Array, reach: float = 5.0
+) -> Array:
+    """The profile of a bright object as it is seen: a spline of the distance from the trace in units of its width.
+
+    *residual* is the sky-subtracted frame without other objects, *flux* the object's flux in each row. Beyond *reach* widths, and
+    where it would be negative, the profile is zero.
+    """
+    sigma = np.maximum(trace.sigma(rows), 0.5)[:, None]
+    z = (position - trace.centre(rows)[:, None]) / sigma
+    smooth = ndimage.gaussian_filter1d(np.nan_to_num(ndimage.median_filter(np.nan_to_num(flux), 9)), 8.0)[:, None]
+    bright = smooth > max(0.1 * float(np.percentile(smooth, 90)), 0.0)
+    shape = np.where(bright, residual * sigma / np.where(bright, smooth, 1.0), 0.0)
+    inside = (np.abs(z) < reach) & (weight > 0) & bright
+    shape_weight = np.where(inside, weight * (smooth / sigma) ** 2, 0.0)
+    model = np.zeros_like(residual)
+    for _ in range(3):
+        fit = fit_slit(shape.T, shape_weight.T, 4.0 * z.T, np.zeros((0, *shape.T.shape)), step=1.6)
+        model = fit.sky.T
+        pull = (shape - model) * np.sqrt(shape_weight)
+        shape_weight = np.where(np.abs(pull) > 5 * max(float(mad_std(pull[inside])), 1.0), 0.0, shape_weight)
+    model = np.where(np.abs(z) < reach, np.maximum(model, 0.0), 0.0)
+    grid = np.linspace(-reach, reach, 401)
+    order = np.argsort(z[inside])
+    total = np.trapezoid(np.interp(grid, z[inside][order], model[inside][order]), grid)
+    return np.asarray(model / (sigma * max(float(total), 1e-6)))

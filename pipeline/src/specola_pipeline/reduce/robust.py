@@ -1,0 +1,63 @@
+"""Robust statistics and fits that several steps use."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.polynomial import legendre
+from numpy.typing import NDArray
+
+__all__ = ["clipped_mean", "fit_surface", "mad_std", "surface"]
+
+Array = NDArray[np.float64]
+
+
+def mad_std(values: Array, axis: int | None = None) -> Array:
+    """Standard deviation of a normal distribution with the same median absolute deviation (NaN ignored)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of slices that are all NaN, whose result is NaN
+        centre = np.nanmedian(values, axis=axis, keepdims=True)
+        return np.asarray(1.482602 * np.nanmedian(np.abs(values - centre), axis=axis))
+
+
+def clipped_mean(values: Array, axis: int, clip: float = 4.0) -> Array:
+    """Mean along an axis without values further than *clip* robust deviations from the median."""
+    centre = np.nanmedian(values, axis=axis, keepdims=True)
+    width = 1.482602 * np.nanmedian(np.abs(values - centre), axis=axis, keepdims=True)
+    keep = np.abs(values - centre) <= clip * width + 1e-12
+    return np.asarray(np.where(keep, values, 0.0).sum(axis=axis) / np.maximum(keep.sum(axis=axis), 1))
+
+
+def surface(coefficients: Array, u: Array, v: Array) -> Array:
+    """Legendre series of two coordinates within -1..1."""
+    return np.asarray(legendre.legval2d(u, v, coefficients))
+
+
+def fit_surface(
+    u: Array, v: Array, values: Array, sigma: Array, degree: tuple[int, int], clip: float = 4.0, rounds: int = 6
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Least-squares Legendre surface with outliers clipped; returns coefficients of shape degree + 1, and what was kept.
+
+    Terms of total degree above the larger degree are left out, as they are not constrained where lines are few.
+    """
+    total = max(degree)
+    powers = [(i, j) for i in range(degree[0] + 1) for j in range(degree[1] + 1) if i + j <= total]
+    design = legendre.legvander2d(u, v, degree)[:, [i * (degree[1] + 1) + j for i, j in powers]]
+    keep = np.isfinite(values) & np.isfinite(sigma)
+    solution: Array = np.zeros(len(powers))
+    for _ in range(rounds):
+        if keep.sum() < len(powers):
+            raise ValueError(f"{int(keep.sum())} points can not determine {len(powers)} terms")
+        fitted, *_ = np.linalg.lstsq(design[keep] / sigma[keep, None], values[keep] / sigma[keep], rcond=1e-10)
+        solution = np.asarray(fitted, dtype=float)
+        pull = (values - design @ solution) / sigma
+        scale = max(float(mad_std(pull[keep])), 1e-6)
+        again = np.isfinite(pull) & (np.abs(pull) < clip * scale + 1e-9)
+        if np.array_equal(again, keep):
+            break
+        keep = again
+    out = np.zeros((degree[0] + 1, degree[1] + 1))
+    for (i, j), value in zip(powers, solution, strict=True):
+        out[i, j] = value
+    return out, keep

@@ -1,0 +1,141 @@
+"""The joint fit of sky and objects of one slit, its slit-position terms, and its refinement of the wavelength map.
+
+Begin with :func:`fit_slit`. Positions along the dispersion are in *reference rows*: the detector row at which a wavelength falls
+on the slit's reference column, so that a step of one is about one pixel whatever the dispersion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specola_pipeline.reduce import banded
+
+__all__ = ["KNOT_STEP", "SkyFit", "fit_slit", "line_shift", "slit_terms"]
+
+Array = NDArray[np.float64]
+
+KNOT_STEP = 0.8
+"""Distance of the spline's knots in reference rows: a tilted slit samples the sky more finely than once a pixel."""
+
+_SMOOTHING = 3e-4
+"""Weight of the second-difference penalty, in units of the median weight of a coefficient."""
+
+_FLOOR = 1e-12
+"""What keeps the flux of an object without usable pixels finite, as a part of the median weight."""
+
+
+@dataclass(frozen=True)
+class SkyFit:
+    """Sky and objects of a slit; arrays of shape (rows, columns), or (objects, rows) for fluxes.
+
+    *sky* and *objects* are models in the data's unit, *leverage* the part of a pixel's noise that the models follow, *slope* the
+    derivative of the sky per reference row. Where no pixel of a row could be used, *flux* is NaN and *variance* infinite.
+    """
+
+    sky: Array
+    objects: Array
+    leverage: Array
+    slope: Array
+    flux: Array
+    variance: Array
+
+    def residual(self, data: Array) -> Array:
+        """What is left of *data* after sky and objects."""
+        return data - self.sky - self.objects
+
+
+def fit_slit(
+    data: Array, weight: Array, rows_at: Array, profiles: Array, gain: Array | None = None, step: float = KNOT_STEP
+) -> SkyFit:
+    """Fit sky and objects of a slit together.
+
+    *data* and *weight* (inverse variance, 0 where masked) have shape (rows, columns), *rows_at* says at which reference row each
+    pixel's wavelength lies, *profiles* (objects, rows, columns) sum to one over the columns, *gain* is the slit function (1 where
+    the flat field took it out). *step* is the distance of knots. Raises ValueError where no pixel can be used.
+    """
+    usable = weight > 0
+    if not usable.any():
+        raise ValueError("no usable pixel in the slit: expected at least one with positive weight")
+    if gain is None:
+        gain = np.ones_like(data)
+    origin = float(np.floor(rows_at[usable].min())) - 2 * step
+    place = (rows_at - origin) / step
+    size = int(np.ceil(place[usable].max())) + 5
+    spans = np.where(usable, place, np.nan)
+    with np.errstate(invalid="ignore"):
+        low = np.floor(np.nanmin(np.where(usable.any(axis=1, keepdims=True), spans, 0.0), axis=1))
+        high = np.floor(np.nanmax(np.where(usable.any(axis=1, keepdims=True), spans, 0.0), axis=1))
+    band = int(np.max(high - low)) + 4
+    typical = float(np.median(weight[usable]))
+    clean = np.where(usable, data, 0.0)
+    matrix, rhs = banded.accumulate(clean, weight, place, gain, profiles, size, band, _FLOOR * typical)
+    _penalise(matrix, typical * usable.sum() / size)
+    factor = banded.banded_cholesky(matrix)
+    coefficients = banded.banded_solve(factor, rhs)
+    inverse = banded.selected_inverse(factor)
+    sky, leverage, flux, variance = banded.evaluate(clean, weight, place, gain, profiles, coefficients, inverse, _FLOOR * typical)
+    objects = np.einsum("kyx,ky->yx", profiles, np.nan_to_num(flux)) if len(profiles) else np.zeros_like(sky)
+    return SkyFit(sky, objects, leverage, gain * _slope(coefficients, place, step), flux, variance)
+
+
+def _penalise(matrix: Array, typical: float) -> None:
+    """Add a small penalty on second differences, so that coefficients without data follow their neighbours."""
+    strength = _SMOOTHING * typical
+    size = matrix.shape[1]
+    for offset, a, b in ((0, 0, 0), (0, 1, 1), (0, 2, 2), (1, 0, 1), (1, 1, 2), (2, 0, 2)):
+        stencil = (1.0, -2.0, 1.0)
+        matrix[offset, a : size - 2 + a] += strength * stencil[a] * stencil[b]
+    matrix[0] += 1e-12 * typical
+
+
+def _slope(coefficients: Array, place: Array, step: float) -> Array:
+    """Derivative of the spline per reference row."""
+    knot = np.clip(np.floor(place).astype(int), 0, coefficients.size - 4)
+    t = np.clip(place - knot, 0.0, 1.0)
+    r = 1.0 - t
+    parts = (-r * r / 2, (3 * t * t - 4 * t) / 2, (-3 * t * t + 2 * t + 1) / 2, t * t / 2)
+    total = np.zeros_like(place)
+    for i, part in enumerate(parts):
+        total += part * coefficients[knot + i]
+    return total / step
+
+
+def line_shift(fit: SkyFit, data: Array, weight: Array, across: Array, rows: Array, degree: tuple[int, int] = (2, 1)) -> Array:
+    """How far the sky lines of each pixel lie from where the wavelength map puts them, in rows, of shape (rows, columns).
+
+    A map that is wrong by d moves the sky by ``d * slope``; *d* is a polynomial of the place *across* the slit (-1..1) times one
+    along it (*rows* scaled to -1..1), without the terms constant across the slit, which the sky itself absorbs. Sharp lines carry
+    the information. Returns zeros where there are not ten times more lines' pixels than terms.
+    """
+    residual = fit.residual(data)
+    noise = np.sqrt(np.where(weight > 0, 1.0 / np.where(weight > 0, weight, 1.0), np.inf))
+    informative = (weight > 0) & (np.abs(fit.slope) > 2.0 * noise) & (np.abs(residual) < 6.0 * noise + 0.2 * np.abs(fit.slope))
+    terms = [across**i * rows**j for i in range(1, degree[0] + 1) for j in range(degree[1] + 1)]
+    if informative.sum() < 10 * len(terms):
+        return np.zeros_like(data)
+    scale = np.sqrt(weight[informative])
+    design = np.stack([(term * -fit.slope)[informative] * scale for term in terms], axis=1)
+    solution, *_ = np.linalg.lstsq(design, residual[informative] * scale, rcond=1e-8)
+    return np.asarray(np.einsum("k,kyx->yx", solution, np.stack(terms)))
+
+
+def slit_terms(fit: SkyFit, data: Array, weight: Array, across: Array, degree: int = 2) -> Array:
+    """Relative change of the slit function that the sky asks for, a polynomial of the place *across* the slit; (rows, columns).
+
+    Zeros where no term is significant at five sigma: a faint sky says nothing of the slit.
+    """
+    usable = weight > 0
+    residual = fit.residual(data)
+    terms = [np.broadcast_to(across**i, data.shape) for i in range(1, degree + 1)]
+    scale = np.sqrt(weight[usable])
+    design = np.stack([(term * fit.sky)[usable] * scale for term in terms], axis=1)
+    normal = design.T @ design
+    if not np.all(np.isfinite(normal)) or np.linalg.cond(normal) > 1e12:
+        return np.zeros_like(data)
+    solution = np.linalg.solve(normal, design.T @ (residual[usable] * scale))
+    if not np.any(np.abs(solution) > 5 * np.sqrt(np.diag(np.linalg.inv(normal)))):
+        return np.zeros_like(data)
+    return np.asarray(np.einsum("k,kyx->yx", solution, np.stack(terms)))

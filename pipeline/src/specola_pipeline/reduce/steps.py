@@ -1,0 +1,71 @@
+"""Content-hashed steps: a result is stored under the hash of all that went into it, and never made twice.
+
+The key of a step is the SHA-256 of its name, the code and tables of this package, its parameters, and the keys or file hashes of
+its inputs. So an interrupted run resumes, a changed parameter redoes only what depends on it, and a result can not be stale.
+Files are written under another name and renamed: a killed worker leaves nothing that looks like a result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Store", "key_of"]
+
+
+@cache
+def _code() -> str:
+    """Hash of every source and data file of the package."""
+    folder = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in {".py", ".toml", ".csv", ".npz"}:
+            digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def key_of(step: str, inputs: list[str], **parameters: Any) -> str:
+    """The key of a step."""
+    said = json.dumps([step, _code(), inputs, parameters], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+class Store:
+    """Results in a folder, one pickle a key (they are this package's own and never leave the machine)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def path(self, key: str) -> Path:
+        """Where the result of *key* is or will be."""
+        return self.folder / f"{key}.pickle"
+
+    def load(self, key: str) -> Any:
+        """The result of *key*. Raises KeyError where there is none, or it can not be read (it is then made again)."""
+        try:
+            with self.path(key).open("rb") as stream:
+                return pickle.load(stream)  # noqa: S301 - written by this class
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            raise KeyError(key) from error
+
+    def once(self, key: str, make: Callable[[], Any]) -> Any:
+        """The stored result of *key*, or that of *make*, which is then stored."""
+        try:
+            return self.load(key)
+        except KeyError:
+            result = make()
+        partial = self.path(key).with_suffix(f".{os.getpid()}.part")
+        try:
+            with partial.open("wb") as stream:
+                pickle.dump(result, stream, protocol=5)
+            partial.replace(self.path(key))
+        finally:
+            partial.unlink(missing_ok=True)
+        return result

@@ -1,0 +1,128 @@
+"""The numerical kernels against analytic truth."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from specola_pipeline.reduce import banded
+from specola_pipeline.reduce.arcs import WrongLampError, fit_lines, identify
+from specola_pipeline.reduce.cosmic import find_cosmics
+from specola_pipeline.reduce.sky import fit_slit, line_shift
+
+
+def slit(seed=1, rows=1200, columns=30, flux=80.0):
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:rows, :columns].astype(float)
+    at = y + 0.03 * (x - 15) + 0.002 * (x - 15) ** 2
+    lines, heights = rng.uniform(0, rows, 90), 10 ** rng.uniform(1, 3, 90)
+    sky = 60 + sum(h * np.exp(-0.5 * ((at - c) / 1.8) ** 2) for c, h in zip(lines, heights, strict=True))
+    profile = np.exp(-0.5 * ((x - 13) / 2.0) ** 2)
+    profile /= profile.sum(axis=1, keepdims=True)
+    variance = sky + flux * profile + 16
+    data = sky + flux * profile + rng.normal(size=sky.shape) * np.sqrt(variance)
+    return data, variance, at, profile[None], sky, (x - 15) / 15, (y - rows / 2) / (rows / 2)
+
+
+def test_banded_solution_and_inverse_are_those_of_the_dense_matrix():
+    rng = np.random.default_rng(2)
+    band, size = 5, 40
+    dense = np.zeros((size, size))
+    for offset in range(band):
+        values = rng.normal(size=size - offset) * 0.3
+        dense += np.diag(values, offset) + np.diag(values, -offset)
+    dense += 6 * np.eye(size)
+    lower = np.array([np.r_[np.diag(dense, -k), np.zeros(k)] for k in range(band)])
+    factor = banded.banded_cholesky(lower)
+    right = rng.normal(size=size)
+    np.testing.assert_allclose(banded.banded_solve(factor, right), np.linalg.solve(dense, right), rtol=1e-10)
+    inverse, found = np.linalg.inv(dense), banded.selected_inverse(factor)
+    for offset in range(band):
+        np.testing.assert_allclose(found[offset, : size - offset], np.diag(inverse, -offset), atol=1e-12)
+
+
+def test_sky_and_objects_are_fitted_to_the_noise_and_the_errors_say_so():
+    data, variance, at, profiles, sky, _, _ = slit()
+    fit = fit_slit(data, 1 / variance, at, profiles)
+    pull = (fit.flux[0] - 80.0) / np.sqrt(fit.variance[0])
+    assert 0.95 < pull.std() < 1.05
+    assert abs(pull.mean()) < 0.1
+    residual = fit.residual(data) / np.sqrt(variance * (1 - fit.leverage))
+    lines = sky > 150
+    assert residual[~lines].std() < 1.02
+    assert residual[lines].std() < 1.05
+    best = 1 / np.sqrt((profiles[0] ** 2 / variance).sum(axis=1))
+    excess = np.sqrt(fit.variance[0]) / best
+    assert np.median(excess[sky[:, 15] < 150]) < 1.15
+    assert np.median(excess[sky[:, 15] > 150]) < 1.35
+
+
+def test_the_sky_lines_mend_a_tilted_wavelength_map():
+    data, variance, at, profiles, sky, across, along = slit(seed=3)
+    wrong = at + 0.15 * across
+    for _ in range(3):
+        fit = fit_slit(data, 1 / variance, wrong, profiles)
+        wrong = wrong - line_shift(fit, data, 1 / variance, across, along)
+    assert np.std(wrong - at) < 0.01
+    residual = fit.residual(data) / np.sqrt(variance * (1 - fit.leverage))
+    assert residual[sky > 150].std() < 1.05
+
+
+def test_a_slit_without_usable_pixels_says_so():
+    with pytest.raises(ValueError, match="no usable pixel"):
+        fit_slit(np.ones((50, 5)), np.zeros((50, 5)), np.ones((50, 5)), np.zeros((0, 50, 5)))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(1.2, 4.0), st.floats(-0.5, 0.5), st.floats(1e2, 1e5))
+def test_line_centres_are_exact_whatever_the_width_and_height(sigma, shift, height):
+    x = np.arange(200.0)
+    true = 100 + shift
+    spectrum = 50 + height * np.exp(-0.5 * ((x - true) / sigma) ** 2)
+    place, error, found = fit_lines(spectrum, 1 / (spectrum + 9), np.array([100.0]), sigma)
+    assert abs(place[0] - true) < 1e-3
+    assert abs(found[0] / height - 1) < 0.01
+    assert error[0] < 0.5
+
+
+def test_line_errors_have_the_right_width():
+    rng = np.random.default_rng(4)
+    x = np.arange(4000.0)
+    true = np.arange(50, 3950, 40) + rng.uniform(-0.5, 0.5, 98)
+    clean = 20 + sum(300 * np.exp(-0.5 * ((x - c) / 2) ** 2) for c in true)
+    place, error, _ = fit_lines(rng.normal(clean, np.sqrt(clean + 9)), 1 / (clean + 9), np.rint(true), 2.0)
+    pulls = (place - true) / error
+    assert 0.8 < pulls.std() < 1.25  # 98 lines know it to 7 per cent
+    assert abs(pulls.mean()) < 0.4
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(-35, 35), st.floats(-0.015, 0.015))
+def test_lines_are_identified_after_any_shift_and_stretch(shift, stretch):
+    lines = np.array([4000, 4046, 4120, 4358, 4471, 4678, 4713, 4800, 4921, 5015, 5085, 5460.0])
+    peaks = 1000 + (lines - 4700) * (1 + stretch) + shift
+    at, which = identify(peaks, np.ones(12), lines, lambda wave: 1000 + (wave - 4700), 2000, 40, 0.02)
+    assert which.size == 12
+    np.testing.assert_allclose(peaks[at], peaks[which])
+
+
+def test_another_lamps_lines_are_refused():
+    lines = np.array([4000, 4046, 4120, 4358, 4471, 4678, 4713, 4800, 4921, 5015, 5085, 5460.0])
+    peaks = np.random.default_rng(0).uniform(100, 1900, 12)
+    with pytest.raises(WrongLampError, match="is it the lamp that the header says"):
+        identify(peaks, np.ones(12), lines, lambda wave: 1000 + (wave - 4700), 2000, 40, 0.02)
+
+
+def test_cosmic_rays_are_found_and_smooth_light_is_not():
+    rng = np.random.default_rng(6)
+    pull = rng.normal(size=(1500, 40))
+    truth = np.zeros(pull.shape, dtype=bool)
+    for y, x in zip(rng.integers(2, 1495, 150), rng.integers(2, 36, 150), strict=True):
+        pull[y, x : x + 2] += rng.uniform(15, 80)
+        truth[y, x : x + 2] = True
+    found = find_cosmics(pull, np.ones_like(truth), np.zeros_like(pull))
+    assert found[truth].mean() > 0.98
+    assert found[~truth].mean() < 0.001
+    y, x = np.mgrid[:200, :40]
+    source = 12 * np.exp(-0.5 * (((y - 100) / 3) ** 2 + ((x - 20) / 3) ** 2))
+    assert not find_cosmics(source, np.ones(source.shape, bool), np.zeros(source.shape)).any()
