@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["across_exposures", "find_cosmics"]
+__all__ = ["find_cosmics"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -40,16 +40,3 @@ def find_cosmics(
         near = ndimage.binary_dilation(hit, structure=np.ones((3, 3), dtype=bool))
         hit |= near & usable & (clean > round_limit + 0.1 * np.abs(objects))
     return np.asarray(hit)
-
-
-def across_exposures(fluxes: Array, variances: Array, threshold: float = 5.0) -> Mask:
-    """Outliers among exposures of one object, of shape (exposures, pixels): what one frame has and the others lack.
-
-    With three or more exposures the reference is the median, with two the smaller value (a cosmic ray only adds light).
-    """
-    if len(fluxes) < 2:
-        return np.zeros(fluxes.shape, dtype=bool)
-    reference = np.nanmin(fluxes, axis=0) if len(fluxes) == 2 else np.nanmedian(fluxes, axis=0)
-    spread = np.sqrt(variances + np.nanmedian(variances, axis=0))
-    with np.errstate(invalid="ignore"):
-        return np.asarray((fluxes - reference) > threshold * spread + 0.1 * np.abs(reference))
