@@ -15,38 +15,33 @@ REFERENCE = "spec1d_b27_PypeIt_reduction.fits.gz"
 
 
 @pytest.fixture(scope="module")
-def reduced(tmp_path_factory):
+def masks(tmp_path_factory):
     if not os.access(FRAMES / REFERENCE, os.R_OK):
         pytest.skip(f"the real Kast frames are not in {FRAMES} (set SPECOLA_SHARED_DATA)")
-    output = tmp_path_factory.mktemp("kast")
-    return run(FRAMES, output), output
+    return {mask.exposures[0].entry.path.name: mask for mask in run(FRAMES, tmp_path_factory.mktemp("kast")).masks}
 
 
-def test_wavelengths_are_good_to_a_twentieth_of_a_pixel(reduced):
-    result, _ = reduced
-    assert {row["file"] for row in result.rows} == {"b24.fits.gz", "b27.fits.gz"}
-    assert all(row["wavelength_rms"] <= 0.05 for row in result.rows)
+def test_wavelengths_are_good_to_a_twentieth_of_a_pixel(masks):
+    assert set(masks) == {"b24.fits.gz", "b27.fits.gz"}
+    assert all(mask.exposures[0].quality[0].wavelength_rms <= 0.05 for mask in masks.values())
 
 
-def test_counts_of_the_science_object_agree_with_the_independent_reduction(reduced):
-    _, output = reduced
-    with fits.open(output / "spectra/b27_slit001.fits") as hdus:
-        ours = hdus["OBJECT1"].data
-    theirs = fits.getdata(FRAMES / REFERENCE, 1)
-    theirs = theirs[ours["ROW"]]
-    good = theirs["OPT_MASK"] & (theirs["OPT_COUNTS"] > 50) & np.isfinite(ours["COUNTS"])
+def test_counts_of_the_science_object_agree_with_the_independent_reduction(masks):
+    images = masks["b27.fits.gz"].images(0, 1)
+    ours = images.spectra[0]
+    theirs = fits.getdata(FRAMES / REFERENCE, 1)[images.window[0]]
+    good = theirs["OPT_MASK"] & (theirs["OPT_COUNTS"] > 50) & np.isfinite(ours.flux)
     assert good.sum() > 1000
-    assert abs(np.median(ours["COUNTS"][good] / theirs["OPT_COUNTS"][good]) - 1) < 0.02
-    assert abs(np.median(ours["COUNTS_ERR"][good] / theirs["OPT_COUNTS_SIG"][good]) - 1) < 0.1
-    assert np.max(np.abs(ours["WAVE"] - theirs["OPT_WAVE"])[good]) < 0.3  # Angstrom: a third of a pixel, flexure included
+    assert abs(np.median(ours.flux[good] / theirs["OPT_COUNTS"][good]) - 1) < 0.02
+    assert abs(np.median(np.sqrt(ours.variance[good]) / theirs["OPT_COUNTS_SIG"][good]) - 1) < 0.1
+    barycentric = ours.wavelength * masks["b27.fits.gz"].exposures[0].barycentric
+    assert np.max(np.abs(barycentric - theirs["OPT_WAVE"])[good]) < 0.3  # Angstrom: a third of a pixel, flexure included
 
 
-def test_the_standard_star_calibrates_flux_as_the_independent_reduction_does(reduced):
-    result, output = reduced
-    assert all(row["response_rms"] < 0.03 for row in result.rows)
-    with fits.open(output / "spectra/b27_slit001.fits") as hdus:
-        ours = hdus["OBJECT1"].data
+def test_the_combined_spectrum_has_the_flux_of_the_independent_reduction(masks):
+    assert all(mask.response is not None and mask.response[1] < 0.03 for mask in masks.values())
+    ours = next(masks["b27.fits.gz"].slits()).objects[0]
     theirs = fits.getdata(FRAMES / REFERENCE, 1)
     good = theirs["OPT_MASK"] & (theirs["OPT_COUNTS"] > 50)
-    flux = np.interp(theirs["OPT_WAVE"][good], ours["WAVE"], ours["FLUX"])
+    flux = np.interp(theirs["OPT_WAVE"][good], ours.wavelength, ours.flux * 1e17)
     assert abs(np.nanmedian(flux / theirs["OPT_FLAM"][good]) - 1) < 0.10

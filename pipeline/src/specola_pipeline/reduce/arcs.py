@@ -52,6 +52,18 @@ class WaveMap:
         """Wavelength at rows *y* and columns *x* of the detector."""
         return surface(self.coefficients, *self.scaled(*np.broadcast_arrays(y, x)))
 
+    def reference_rows(self, window: tuple[slice, slice], middle: float) -> tuple[Array, Array]:
+        """Wavelength of each pixel of *window*, and the row at which that wavelength lies on the column *middle*."""
+        y = np.arange(window[0].start, window[0].stop, dtype=float)
+        x = np.arange(window[1].start, window[1].stop, dtype=float)
+        wavelength = self(y[:, None], x[None, :])
+        axis = self(y, np.full(y.size, middle))
+        rows = np.interp(wavelength, axis, y)
+        for end, beyond in ((0, wavelength < axis[0]), (-1, wavelength > axis[-1])):
+            slope = abs(axis[1] - axis[0]) if end == 0 else abs(axis[-1] - axis[-2])
+            rows = np.where(beyond, y[end] + (wavelength - axis[end]) / slope, rows)
+        return wavelength, rows
+
 
 def _scale(values: Array, limits: tuple[float, float]) -> Array:
     return np.asarray((2.0 * values - limits[0] - limits[1]) / max(limits[1] - limits[0], 1.0))

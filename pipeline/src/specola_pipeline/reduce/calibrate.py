@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from specola_pipeline import instruments
 from specola_pipeline.reduce.arcs import WaveMap, solve_slit
 from specola_pipeline.reduce.detector import SATURATED, Frame, combine, subtract_bias
-from specola_pipeline.reduce.exposure import reference_rows
 from specola_pipeline.reduce.flats import SlitFlat, slit_flat
-from specola_pipeline.reduce.plan import Setup
 from specola_pipeline.reduce.raw import Raw, electrons
 from specola_pipeline.reduce.traces import Slit, mask_shift, trace_slits
 
-__all__ = ["CalibratedSlit", "Calibration", "calibrate"]
+__all__ = ["CalibratedSlit", "Calibration", "Setup", "calibrate"]
 
 Array = NDArray[np.float64]
 
@@ -41,9 +39,8 @@ class CalibratedSlit:
     """A slit with its wavelength map and flat field."""
 
     slit: Slit
-    identifier: str
-    width: float
-    """Arcsec."""
+    said: instruments.Slit
+    """What the header says of it."""
     wave: WaveMap
     flat: SlitFlat
 
@@ -54,9 +51,20 @@ class Calibration:
 
     bias: Frame | None
     slits: tuple[CalibratedSlit, ...]
-    failed: tuple[tuple[int, str], ...]
+    failed: tuple[tuple[str, str], ...]
+    """Identifiers of slits, and why."""
     odd: tuple[str, ...]
     mask_shift: float
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Exposures that share their calibrations; the first one's header has the slits."""
+
+    biases: tuple[Raw, ...]
+    flats: tuple[Raw, ...]
+    arcs: tuple[Raw, ...]
+    first: Raw
 
 
 def calibrate(setup: Setup) -> Calibration:
@@ -71,8 +79,8 @@ def calibrate(setup: Setup) -> Calibration:
     flat = _clean(combine([electrons(raw) for raw in setup.flats], level=True), bias)
     arc = _clean(combine([electrons(raw) for raw in setup.arcs]), bias)
     odd += [f"flat: {word}" for word in flat.odd] + [f"arc: {word}" for word in arc.odd]
-    first = setup.exposures[0]
-    expected, names, widths, guesses = expected_slits(first, flat.data.shape)
+    first = setup.first
+    expected, said, guesses = expected_slits(first, flat.data.shape)
     long_slit = isinstance(instruments.instrument(first.frame.instrument).geometry, instruments.LongSlit)
     shift = 0
     if not long_slit:
@@ -85,14 +93,14 @@ def calibrate(setup: Setup) -> Calibration:
     traced = trace_slits(flat.data, expected, shift, reach=_LONG_REACH if long_slit else 4.0)
     lines = _lamp_lines(first, setup.arcs[0])
     done: list[CalibratedSlit] = []
-    failed: list[tuple[int, str]] = []
-    for slit, name, width, (guess, sigma) in zip(traced, names, widths, guesses, strict=True):
+    failed: list[tuple[str, str]] = []
+    for slit, one, (guess, sigma) in zip(traced, said, guesses, strict=True):
         try:
             wave, slit_response = _calibrate_slit(slit, flat, arc, lines, guess, sigma)
         except ValueError as error:
-            failed.append((slit.number, f"slit {slit.number}: {error}"))
+            failed.append((one.identifier, str(error)))
             continue
-        done.append(CalibratedSlit(slit, name, width, wave, slit_response))
+        done.append(CalibratedSlit(slit, one, wave, slit_response))
     return Calibration(bias, tuple(done), tuple(failed), tuple(odd), float(shift))
 
 
@@ -102,8 +110,8 @@ def _clean(frame: Frame, bias: Frame | None) -> Frame:
 
 def expected_slits(
     raw: Raw, shape: tuple[int, int]
-) -> tuple[list[Slit], list[str], list[float], list[tuple[partial[Array], float]]]:
-    """Slits of a frame where the instrument file puts them, with identifiers, widths (arcsec) and dispersion guesses.
+) -> tuple[list[Slit], tuple[instruments.Slit, ...], list[tuple[partial[Array], float]]]:
+    """Slits of a frame where the instrument file puts them, what the header says of them, and dispersion guesses.
 
     A guess gives the row within the slit's window of a wavelength; with it goes the expected sigma of a line in pixels.
     """
@@ -112,17 +120,15 @@ def expected_slits(
     raw_shape = shape if detector.dispersion_axis == 0 else (shape[1], shape[0])
     found = instruments.slits(instrument, fits.getheader(raw.path), raw.frame, raw_shape)
     low, high = (float(value) for value in grism.offset(np.array(grism.range)))
-    slits, names, widths, guesses = [], [], [], []
+    slits, guesses = [], []
     for one in found:
         reference = one.reference if detector.dispersion_sign > 0 else shape[0] - 1 - one.reference
         rows = (int(max(np.floor(reference + low), 0)), int(min(np.ceil(reference + high) + 1, shape[0])))
         left, right = Polynomial([one.centre - one.half_length]), Polynomial([one.centre + one.half_length])
         slits.append(Slit(one.number, rows, left, right))
-        names.append(one.identifier)
-        widths.append(one.width)
         fwhm = grism.reference / grism.resolution * max(one.width, 0.5) / grism.resolution_slit / abs(grism.angstrom_per_pixel)
         guesses.append((partial(_row_of, grism, reference - rows[0]), float(np.clip(fwhm / 2.355, 0.8, 6.0))))
-    return slits, names, widths, guesses
+    return slits, found, guesses
 
 
 def _row_of(grism: instruments.Grism, reference: float, wavelength: Array) -> Array:
@@ -164,8 +170,7 @@ def _calibrate_slit(
         reach=_ARC_REACH,
         stretch=_ARC_STRETCH,
     )
-    middle = float(np.mean(slit.left(np.arange(*slit.rows)) + slit.right(np.arange(*slit.rows))) / 2)
-    _, rows_at = reference_rows(wave, window, middle)
+    _, rows_at = wave.reference_rows(window, slit.middle)
     usable = inside & (flat.mask[window] == 0)
     if not usable.any():
         raise ValueError("no pixel of its flat can be used")

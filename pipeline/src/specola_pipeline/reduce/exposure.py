@@ -1,274 +1,168 @@
-"""One slit of one exposure: sky, cosmic rays and objects together. Begin with :func:`reduce_slit`.
-
-The order matters: a first sky without objects shows where objects are; with their profiles the joint fit leaves residuals at the
-level of the noise, in which cosmic rays stand out; with these masked, the sky lines themselves correct the wavelength map
-within the slit and the slit function; the last fit is the result.
-"""
+"""One exposure: its slits one by one, each with its images, its objects and its figures. Begin with :func:`reduce_exposure`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from specola_pipeline.reduce import profiles
-from specola_pipeline.reduce.arcs import WaveMap
-from specola_pipeline.reduce.cosmic import find_cosmics
-from specola_pipeline.reduce.detector import COSMIC, Frame
-from specola_pipeline.reduce.flats import SlitFlat
-from specola_pipeline.reduce.robust import mad_std
-from specola_pipeline.reduce.sky import SkyFit, fit_slit, line_shift, slit_terms
-from specola_pipeline.reduce.traces import Slit
+from specola_pipeline import instruments
+from specola_pipeline.reduce import fluxcal
+from specola_pipeline.reduce.calibrate import CalibratedSlit, Calibration
+from specola_pipeline.reduce.detector import COSMIC, Frame, subtract_bias
+from specola_pipeline.reduce.raw import Raw, electrons
+from specola_pipeline.reduce.results import SlitExposure, SlitQuality, Spectrum1D
+from specola_pipeline.reduce.skylines import sky_line_offset
+from specola_pipeline.reduce.slitfit import SlitSolver
 
-__all__ = ["SlitExposure", "Spectrum1D", "reduce_slit", "reference_rows"]
+__all__ = ["ExposureRecord", "reduce_exposure", "reduce_slit"]
 
 Array = NDArray[np.float64]
 
 _MARGIN = 1.0
 """Columns left out at both ends of a slit, where its edge falls within a pixel."""
 
-_EMPIRICAL_FROM = 60.0
-"""Significance in the collapsed slit from which an object's own profile is better known than a Gaussian."""
-
 
 @dataclass(frozen=True)
-class Spectrum1D:
-    """An object's spectrum on the detector's own rows: electrons per row, variance, *wavelength* (vacuum Angstrom), and *used*.
+class ExposureRecord:
+    """What is kept of an exposure beside its slits: figures, failed slits as (identifier, words), and what was odd."""
 
-    *used* is the part of the profile on usable pixels; *sky* the sky in electrons in an aperture of the same equivalent width.
+    quality: tuple[SlitQuality, ...]
+    barycentric: float
+    failed: tuple[tuple[str, str], ...]
+    odd: tuple[str, ...]
+
+
+def reduce_exposure(
+    raw: Raw, calibration: Calibration, seeing: float, most: int, keep: Callable[[SlitExposure], None]
+) -> ExposureRecord:
+    """Reduce all slits of a frame; each is given to *keep* when it is done.
+
+    *seeing* is the expected FWHM of an object in arcsec, *most* how many objects a slit may have. A slit that fails is named and
+    stops nothing else. Raises FrameError where the frame can not be read.
     """
-
-    trace: profiles.Trace
-    wavelength: Array
-    flux: Array
-    variance: Array
-    sky: Array
-    used: Array
-
-
-@dataclass(frozen=True)
-class SlitExposure:
-    """The result of a slit in an exposure; images of shape (rows, columns) in electrons, flat-fielded.
-
-    *chi_sky* and *chi_lines* are the widths of the residuals in units of their expected noise, corrected for what the fit
-    follows, away from and on sky lines (the brightest tenth of the sky's pixels).
-    """
-
-    number: int
-    window: tuple[slice, slice]
-    data: Array
-    variance: Array
-    sky: Array
-    mask: NDArray[np.uint8]
-    inside: NDArray[np.bool_]
-    wavelength: Array
-    position: Array
-    spectra: tuple[Spectrum1D, ...]
-    chi_sky: float
-    chi_lines: float
-    map_correction: float
-    """Root mean square of what the sky lines changed in the wavelength map within the slit, rows."""
-    odd: tuple[str, ...] = field(default=())
+    frame = electrons(raw)
+    if calibration.bias is not None:
+        frame = subtract_bias(frame, calibration.bias)
+    instrument = instruments.instrument(raw.frame.instrument)
+    sigma = max(seeing / 2.3548 / instrument.detector(raw.frame.quadrant).pixel_scale, 1.0)
+    lines = instruments.line_list(instrument.sky_lines)
+    figures: list[SlitQuality] = []
+    failed: list[tuple[str, str]] = []
+    for slit in calibration.slits:
+        try:
+            images, quality = reduce_slit(frame, slit, lines, instrument.flexure.along, sigma, most)
+        except ValueError as error:
+            failed.append((slit.said.identifier, str(error)))
+            continue
+        keep(images)
+        figures.append(quality)
+    return ExposureRecord(tuple(figures), fluxcal.barycentric_factor(raw), tuple(failed), frame.odd)
 
 
-def reference_rows(wave: WaveMap, window: tuple[slice, slice], middle: float) -> tuple[Array, Array]:
-    """Wavelength of each pixel of *window*, and the row at which that wavelength lies on the column *middle*."""
-    y = np.arange(window[0].start, window[0].stop, dtype=float)
-    x = np.arange(window[1].start, window[1].stop, dtype=float)
-    wavelength = wave(y[:, None], x[None, :])
-    axis = wave(y, np.full(y.size, middle))
-    rows = np.interp(wavelength, axis, y)
-    for end, beyond in ((0, wavelength < axis[0]), (-1, wavelength > axis[-1])):
-        slope = abs(axis[1] - axis[0]) if end == 0 else abs(axis[-1] - axis[-2])
-        rows = np.where(beyond, y[end] + (wavelength - axis[end]) / slope, rows)
-    return wavelength, rows
-
-
-def reduce_slit(frame: Frame, slit: Slit, wave: WaveMap, flat: SlitFlat, seeing: float, *, most: int = 4) -> SlitExposure:
+def reduce_slit(
+    frame: Frame, calibrated: CalibratedSlit, lines: instruments.Lines, reach: float, seeing: float, most: int
+) -> tuple[SlitExposure, SlitQuality]:
     """Sky, cosmic rays and objects of one slit.
 
-    *seeing* is the expected sigma of an object along the slit in pixels. Raises ValueError where the slit has no usable pixel.
+    *lines* are those of the night sky and *reach* how many rows they may lie from where the arc puts them; *seeing* is the
+    expected sigma of an object along the slit in pixels. Raises ValueError where the slit has no usable pixel.
     """
+    slit, wave, flat = calibrated.slit, calibrated.wave, calibrated.flat
     window = slit.window(frame.data.shape[1])
     position, length = slit.position(window)
     inside = (position > _MARGIN - 0.5) & (position < length[:, None] - _MARGIN + 0.5)
-    middle = float(np.mean(slit.left(np.arange(*slit.rows)) + slit.right(np.arange(*slit.rows))) / 2)
-    wavelength, rows_at = reference_rows(wave, window, middle)
+    wavelength, rows_at = wave.reference_rows(window, slit.middle)
     mask = frame.mask[window].copy()
     usable = inside & (mask == 0)
     if usable.sum() < 20 * max(usable.shape[1], 1):
-        raise ValueError(f"slit {slit.number}: {int(usable.sum())} usable pixels of {int(inside.sum())}")
+        raise ValueError(f"{int(usable.sum())} of {int(inside.sum())} pixels can be used in this frame")
     data = frame.data[window] / flat.response
     read = np.where(usable, frame.variance[window] - np.maximum(frame.data[window], 0.0), 1.0)
-    solver = _Solver(data, read, flat, usable, position, rows_at, length, slit)
+    solver = SlitSolver(data, read, flat, usable, position, rows_at, length, slit)
     found, odd = solver.detect(seeing, most)
     solver.refine(found)
-    fit, cosmic = solver.fit, solver.cosmic
-    mask[cosmic & usable] |= COSMIC
-    chi_sky, chi_lines = solver.chi()
-    used = usable & ~cosmic
-    spectra = tuple(
-        _spectrum(trace, solver.profiles[k], fit, k, used, wave, slit, rows_at - solver.rows_at)
-        for k, trace in enumerate(solver.traces)
-    )
-    correction = rows_at - solver.rows_at
-    return SlitExposure(
+    mask[solver.cosmic & usable] |= COSMIC
+    column = int(np.argmax(np.convolve(inside.sum(axis=0), np.ones(5), mode="same")))
+    axis = wavelength[:, column]
+    noise = np.sqrt(solver.variance[:, column] / max(inside.sum(axis=1).max(), 1))
+    offset, error, count = sky_line_offset(solver.fit.sky[:, column], noise, axis, wave.sigma, lines, reach)
+    dispersion = np.gradient(axis)[:, None]
+    moved = rows_at - solver.rows_at
+    true = wavelength - (moved + offset) * dispersion
+    spectra = tuple(_spectrum(solver, k, usable & ~solver.cosmic, true) for k in range(len(solver.traces)))
+    images = SlitExposure(
         slit.number,
         window,
-        data,
-        solver.variance,
-        fit.sky,
+        data.astype(np.float32),
+        solver.variance.astype(np.float32),
+        solver.fit.sky.astype(np.float32),
         mask,
         inside,
-        wavelength,
-        position,
+        true,
+        position.astype(np.float32),
+        float(np.median(length)),
         spectra,
-        chi_sky,
-        chi_lines,
-        float(np.sqrt(np.mean(correction[usable] ** 2))),
-        odd,
+    )
+    return images, _figures(solver, calibrated, images, moved, (offset, error, count), odd)
+
+
+def _spectrum(solver: SlitSolver, k: int, used: NDArray[np.bool_], wavelength: Array) -> Spectrum1D:
+    trace, profile, fit = solver.traces[k], solver.profiles[k], solver.fit
+    total = np.maximum(profile.sum(axis=1), 1e-12)
+    effective = total**2 / np.maximum((profile**2).sum(axis=1), 1e-12)
+    return Spectrum1D(
+        trace.place,
+        float(np.mean(trace.sigma(solver.rows))),
+        trace.significance,
+        (wavelength * profile).sum(axis=1) / total,
+        fit.flux[k],
+        fit.variance[k],
+        (fit.sky * profile).sum(axis=1) / total * effective,
+        np.where(used, profile, 0.0).sum(axis=1) / total,
+        np.asarray(trace.centre(solver.rows), dtype=float),
     )
 
 
-def _spectrum(
-    trace: profiles.Trace, profile: Array, fit: SkyFit, k: int, used: NDArray[np.bool_], wave: WaveMap, slit: Slit, moved: Array
-) -> Spectrum1D:
-    y = np.arange(*slit.rows, dtype=float)
-    x = slit.left(y) + trace.centre(y)
-    total = profile.sum(axis=1)
-    part = np.where(used, profile, 0.0).sum(axis=1) / np.maximum(total, 1e-12)
-    effective = total**2 / np.maximum((profile**2).sum(axis=1), 1e-12)
-    sky = (fit.sky * profile).sum(axis=1) / np.maximum(total, 1e-12) * effective
-    shift = (moved * profile).sum(axis=1) / np.maximum(total, 1e-12)
-    return Spectrum1D(trace, wave(y - shift, x), fit.flux[k], fit.variance[k], sky, part)
-
-
-class _Solver:
-    """The state of a slit's iterations."""
-
-    def __init__(
-        self,
-        data: Array,
-        read: Array,
-        flat: SlitFlat,
-        usable: NDArray[np.bool_],
-        position: Array,
-        rows_at: Array,
-        length: Array,
-        slit: Slit,
-    ) -> None:
-        self.data, self.read, self.flat, self.usable = data, read, flat, usable
-        self.position, self.rows_at, self.slit = position, rows_at, slit
-        self.rows = np.arange(*slit.rows, dtype=float)
-        self.across = np.clip(2 * position / length[:, None] - 1, -1.2, 1.2)
-        self.along = np.broadcast_to(np.linspace(-1, 1, data.shape[0])[:, None], data.shape)
-        self.gain = np.ones_like(data)
-        self.cosmic = np.zeros_like(usable)
-        self.profiles = np.zeros((0, *data.shape))
-        self.traces: list[profiles.Trace] = []
-        self.variance = self._noise(np.maximum(data * flat.response, 0.0))
-        self.fit = self._solve(self.usable)
-
-    def _noise(self, electrons: Array) -> Array:
-        """Variance of the flat-fielded data for an expected number of electrons."""
-        response = self.flat.response
-        return np.asarray((self.read + electrons) / response**2 + (electrons / response) ** 2 * self.flat.relative_variance)
-
-    def _solve(self, use: NDArray[np.bool_]) -> SkyFit:
-        weight = np.where(use, 1.0 / self.variance, 0.0)
-        return fit_slit(self.data, weight, self.rows_at, self.profiles, self.gain)
-
-    def _update_noise(self) -> None:
-        self.variance = self._noise(np.maximum((self.fit.sky + self.fit.objects) * self.flat.response, 0.0))
-
-    def detect(self, seeing: float, most: int) -> tuple[list[profiles.Trace], tuple[str, ...]]:
-        """A sky without objects by clipping, and what stands out of it."""
-        use = self.usable
-        for _ in range(3):
-            self.fit = self._solve(use)
-            self._update_noise()
-            pull = (self.data - self.fit.sky) / np.sqrt(self.variance)
-            use = self.usable & (np.abs(pull) < 3.5 * max(float(mad_std(pull[self.usable])), 1.0))
-        residual = self.data - self.fit.sky
-        pull = np.where(self.usable, residual / np.sqrt(self.variance), 0.0)
-        continuum = ndimage.median_filter(pull, size=(31, 1), mode="nearest")
-        self.cosmic = find_cosmics(pull - continuum, self.usable, continuum, threshold=8.0)
-        weight = np.where(self.usable & ~self.cosmic, 1.0 / self.variance, 0.0)
-        traces = profiles.find_objects(residual, weight, self.position, self.slit.rows[0], seeing, most)
-        odd = []
-        sky_part = self._free_of_objects(traces)
-        if traces and sky_part < 0.45:
-            odd.append(f"{sky_part:.0%} of the slit is free of objects: the sky is poorly known")
-        return traces, tuple(odd)
-
-    def _free_of_objects(self, traces: list[profiles.Trace]) -> float:
-        return float((self.usable & self._away(2.5, traces)).sum() / max(self.usable.sum(), 1))
-
-    def _away(self, widths: float, traces: list[profiles.Trace] | None = None) -> NDArray[np.bool_]:
-        """Where no object is within so many of its widths."""
-        away = np.ones_like(self.usable)
-        for trace in self.traces if traces is None else traces:
-            away &= np.abs(self.position - trace.centre(self.rows)[:, None]) > widths * trace.sigma(self.rows)[:, None]
-        return away
-
-    def refine(self, traces: list[profiles.Trace]) -> None:
-        """Joint fits with cosmic rays masked, better profiles, and the corrections that the sky lines ask for."""
-        self.traces = traces
-        self.profiles = (
-            np.stack([profiles.gaussian_profile(t, self.position, self.rows) for t in traces]) if traces else self.profiles
-        )
-        for turn in range(3):
-            self.fit = self._solve(self.usable & ~self.cosmic)
-            self._update_noise()
-            if turn == 0 and any(trace.significance > _EMPIRICAL_FROM for trace in traces):
-                # the Gaussian of a bright object is wrong by more than its noise, which would look like cosmic rays
-                self._better_profiles(np.where(self.usable & ~self.cosmic, 1.0 / self.variance, 0.0))
-                self.fit = self._solve(self.usable & ~self.cosmic)
-                self._update_noise()
-            self._find_cosmics()
-            weight = np.where(self.usable & ~self.cosmic, 1.0 / self.variance, 0.0)
-            if turn < 2:
-                self._better_profiles(weight)
-                self.rows_at = self.rows_at - line_shift(self.fit, self.data, weight, self.across, self.along)
-                away = np.where(self._away(6.0), weight, 0.0)
-                if (away > 0).sum() > 0.3 * self.usable.sum():
-                    self.gain = self.gain * (1 + np.clip(slit_terms(self.fit, self.data, away, self.across), -0.05, 0.05))
-        self.fit = self._solve(self.usable & ~self.cosmic)
-
-    def _find_cosmics(self) -> None:
-        noise = np.sqrt(self.variance)
-        pull = self.fit.residual(self.data) / noise
-        self.cosmic = find_cosmics(pull, self.usable, self.fit.objects / noise)
-
-    def _better_profiles(self, weight: Array) -> None:
-        residual = self.fit.residual(self.data)
-        for k, trace in enumerate(self.traces):
-            own = residual + self.profiles[k] * np.nan_to_num(self.fit.flux[k])[:, None]
-            again = profiles.follow(
-                own,
-                weight,
-                self.position,
-                self.slit.rows[0],
-                trace.place,
-                float(np.mean(trace.sigma(self.rows))),
-                trace.significance,
-            )
-            self.traces[k] = again
-            if trace.significance > _EMPIRICAL_FROM:
-                self.profiles[k] = profiles.empirical_profile(again, own, self.fit.flux[k], weight, self.position, self.rows)
-            else:
-                self.profiles[k] = profiles.gaussian_profile(again, self.position, self.rows)
-
-    def chi(self) -> tuple[float, float]:
-        """Widths of the residuals away from and on sky lines, away from objects."""
-        used = self.usable & ~self.cosmic & (self.fit.leverage < 0.9) & self._away(4.0)
-        if used.sum() < 100:
-            return float("nan"), float("nan")
-        expected = np.sqrt(self.variance * (1 - np.minimum(self.fit.leverage, 0.99)))
-        pull = self.fit.residual(self.data) / expected
-        bright = self.fit.sky > np.percentile(self.fit.sky[used], 90)
-        return tuple(
-            float(mad_std(pull[used & part])) if (used & part).sum() > 50 else float("nan") for part in (~bright, bright)
-        )  # type: ignore[return-value]
+def _figures(
+    solver: SlitSolver,
+    calibrated: CalibratedSlit,
+    images: SlitExposure,
+    moved: Array,
+    sky_lines: tuple[float, float, int],
+    odd: tuple[str, ...],
+) -> SlitQuality:
+    wave, flat, inside = calibrated.wave, calibrated.flat, images.inside
+    chi_sky, chi_lines = solver.chi()
+    weight = np.where(solver.usable & ~solver.cosmic, 1.0 / solver.variance, 0.0)
+    snr, limit = float("nan"), float("nan")
+    ratios = [one.flux / np.sqrt(one.variance) for one in images.spectra]
+    if ratios:
+        best = int(np.argmax([float(np.nanmedian(ratio)) if np.isfinite(ratio).any() else -np.inf for ratio in ratios]))
+        snr = float(np.nanmedian(ratios[best]))
+        optimum = (solver.profiles[best] ** 2 * weight).sum(axis=1)
+        good = (optimum > 0) & np.isfinite(images.spectra[best].variance)
+        limit = float(np.median(np.sqrt(images.spectra[best].variance[good] * optimum[good]))) if good.any() else float("nan")
+    return SlitQuality(
+        calibrated.slit.number,
+        calibrated.said.identifier,
+        wave.lines,
+        wave.line_residuals,
+        wave.rms,
+        wave.sigma,
+        *sky_lines,
+        chi_sky,
+        chi_lines,
+        float(np.sqrt(np.mean(moved[solver.usable] ** 2))),
+        float(solver.cosmic[inside].mean()),
+        float((~solver.usable)[inside].mean()),
+        flat.signal,
+        flat.illumination,
+        calibrated.slit.traced,
+        len(images.spectra),
+        snr,
+        limit,
+        (*calibrated.slit.odd, *odd),
+    )

@@ -12,7 +12,7 @@ from specola_pipeline import instruments
 from specola_pipeline.instruments import Standard
 from specola_pipeline.reduce.raw import Raw
 
-__all__ = ["Response", "barycentric_factor", "measure_response", "rate", "standard_of"]
+__all__ = ["Response", "barycentric_factor", "extinction_factor", "measure_response", "standard_of"]
 
 Array = NDArray[np.float64]
 
@@ -29,17 +29,28 @@ class Response:
     rms: float
     """Relative scatter of the standard's bands about it."""
     star: str
+    airmass: float
+    """Of the standard."""
+    transmission: Array
+    """Of the telluric bands as the standard shows them at its airmass, at *wavelength*; 1 outside the bands."""
 
     def __call__(self, wavelength: Array) -> Array:
-        """The response at any wavelength."""
+        """The response at any wavelength; NaN beyond the standard's."""
         return np.interp(wavelength, self.wavelength, self.value, left=np.nan, right=np.nan)
 
+    def telluric(self, wavelength: Array, airmass: float) -> Array:
+        """Transmission of the telluric bands at another airmass.
 
-def rate(counts: Array, wavelength: Array, exposure: float, airmass: float, site: str) -> Array:
-    """Electrons per second and Angstrom above the atmosphere."""
+        Saturated bands of lines grow with the square root of the column, weak ones linearly: an exponent of 0.6 is the usual
+        compromise for their mixture at low resolution (Wade & Horne 1988, ApJ 324, 411, use 0.5 for O2).
+        """
+        return np.interp(wavelength, self.wavelength, self.transmission, left=1.0, right=1.0) ** ((airmass / self.airmass) ** 0.6)
+
+
+def extinction_factor(wavelength: Array, airmass: float, site: str) -> Array:
+    """What the light above the atmosphere is, beside that below it."""
     at, magnitudes = instruments.extinction(site)
-    width = np.abs(np.gradient(wavelength))
-    return np.asarray(counts / (exposure * width) * 10 ** (0.4 * airmass * np.interp(wavelength, at, magnitudes)))
+    return np.asarray(10 ** (0.4 * airmass * np.interp(wavelength, at, magnitudes)))
 
 
 def standard_of(raw: Raw, within: float = 20.0) -> Standard | None:
@@ -55,10 +66,11 @@ def standard_of(raw: Raw, within: float = 20.0) -> Standard | None:
     return best
 
 
-def measure_response(star: Standard, wavelength: Array, electrons_rate: Array) -> Response:
-    """The response from a standard's *electrons_rate* (per second and Angstrom, above the atmosphere).
+def measure_response(star: Standard, wavelength: Array, electrons_rate: Array, airmass: float) -> Response:
+    """The response from a standard's *electrons_rate* (per second and Angstrom, above the atmosphere; even *wavelength*).
 
-    Compared are means over the table's own bands, outside tellurics; a cubic spline through their logarithm gives the rest.
+    Compared are means over the table's own bands, outside tellurics; a cubic spline through their logarithm gives the rest. In
+    the telluric bands, what the standard lacks beside its own table is the transmission.
     Raises ValueError where fewer than eight bands are covered.
     """
     at, values = [], []
@@ -82,8 +94,16 @@ def measure_response(star: Standard, wavelength: Array, electrons_rate: Array) -
         if again.sum() < max(8, x.size // 2) or np.array_equal(again, keep):
             break
         keep = again
-    grid = np.linspace(x[0], x[-1], 1000)
-    return Response(grid, np.exp(spline(grid)), float(np.std(miss[keep])), star.name)
+    grid = wavelength[(wavelength >= x[0]) & (wavelength <= x[-1])]
+    value = np.exp(spline(grid))
+    seen_flux = np.interp(grid, wavelength, np.nan_to_num(electrons_rate)) * value
+    transmission = seen_flux / np.interp(grid, star.wavelength, star.flux)
+    bands = np.zeros(grid.size, dtype=bool)
+    for low, high in _TELLURIC:
+        bands |= (grid > low) & (grid < high)
+    # less than two per cent is the standard's own noise and features, and would only be put into the science
+    transmission = np.where(bands & (transmission < 0.98), np.clip(transmission, 0.05, 1.0), 1.0)
+    return Response(grid, value, float(np.std(miss[keep])), star.name, airmass, transmission)
 
 
 def barycentric_factor(raw: Raw) -> float:

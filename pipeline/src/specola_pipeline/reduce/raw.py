@@ -1,4 +1,4 @@
-"""Raw files: read, checked, and described through their instrument's file."""
+"""Raw frames that ``organise`` described, read and turned into electrons."""
 
 from __future__ import annotations
 
@@ -13,33 +13,32 @@ from numpy.typing import NDArray
 
 from specola_pipeline import instruments
 from specola_pipeline.errors import FrameError
+from specola_pipeline.organise import Entry
 from specola_pipeline.reduce.detector import Amplifier, Box, Frame, Readout, to_electrons
 
-__all__ = ["Raw", "content_hash", "describe", "electrons"]
+__all__ = ["Raw", "electrons", "file_hash", "raw_of"]
 
 
 @dataclass(frozen=True)
 class Raw:
-    """A raw file: where it is, the SHA-256 of its bytes, and what its header says."""
+    """A raw frame: where it is, the hash of its header and pixels, and what its header says."""
 
     path: Path
-    sha256: str
+    content: str
     frame: instruments.Frame
 
 
-def content_hash(path: Path) -> str:
+def raw_of(entry: Entry) -> Raw:
+    """The frame of an entry of ``organise``. Raises FrameError where it is none."""
+    if entry.frame is None:
+        raise FrameError(f"{entry.path.name}: {entry.reason}")
+    return Raw(entry.path, entry.content, entry.frame)
+
+
+def file_hash(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def describe(path: Path) -> Raw:
-    """Describe a raw file from its header. Raises PipelineError where it can not be read or is of no known kind."""
-    try:
-        header = fits.getheader(path)
-    except (OSError, EOFError, ValueError) as error:
-        raise FrameError(f"{path.name}: no readable FITS file ({error}). Copy it again from the archive.") from error
-    return Raw(path, content_hash(path), instruments.read_frame(header, path.name))
 
 
 def electrons(raw: Raw) -> Frame:

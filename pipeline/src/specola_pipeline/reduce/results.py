@@ -218,8 +218,6 @@ class ExposureResult:
     """Factor that makes topocentric wavelengths barycentric."""
     failed: tuple[Problem, ...]
     odd: tuple[str, ...]
-    seconds: float
-    """Processor time that the exposure took when it was made."""
 
 
 @dataclass(frozen=True)
@@ -233,6 +231,7 @@ class MaskResult:
     exposures: tuple[ExposureResult, ...]
     failed: tuple[Problem, ...]
     odd: tuple[str, ...]
+    """What was odd of the calibrations, and what was missing without which it could be reduced."""
     inputs: tuple[tuple[str, str], ...]
     """(file, SHA-256) of every raw file that went in, calibrations included."""
     response: tuple[str, float] | None

@@ -1,97 +1,117 @@
-"""A folder of raw frames to spectra: begin with :func:`run`."""
+"""A folder of raw frames to spectra: begin with :func:`run`.
+
+``organise`` says what belongs together; then come, each as :mod:`.tasks` that keep what they made, the calibrations of each
+group, exposures, responses from standards, and the combination of each mask.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import importlib.metadata
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from threadpoolctl import threadpool_limits
-
-from specola_pipeline import instruments
+from specola_pipeline import organise
 from specola_pipeline.errors import PipelineError
 from specola_pipeline.instruments import Kind
-from specola_pipeline.reduce import fluxcal, qc
-from specola_pipeline.reduce.calibrate import Calibration, calibrate
-from specola_pipeline.reduce.detector import subtract_bias
-from specola_pipeline.reduce.exposure import SlitExposure, reduce_slit
-from specola_pipeline.reduce.plan import Plan, Setup, plan_folder
-from specola_pipeline.reduce.products import write_exposure
-from specola_pipeline.reduce.raw import Raw, electrons
-from specola_pipeline.reduce.skylines import sky_line_offset
-from specola_pipeline.reduce.steps import Store, key_of
+from specola_pipeline.organise import Group, Status
+from specola_pipeline.reduce.calibrate import Calibration
+from specola_pipeline.reduce.exposure import ExposureRecord
+from specola_pipeline.reduce.fluxcal import Response
+from specola_pipeline.reduce.raw import file_hash, raw_of
+from specola_pipeline.reduce.results import ExposureResult, MaskResult, Problem, Reduction, SlitExposure, SlitResult
+from specola_pipeline.reduce.steps import Store
+from specola_pipeline.reduce.tasks import Calibrate, Combine, CombineRecord, Expose, Parameters, Respond, Task, part_of, perform
 
-__all__ = ["Exposure", "Result", "run"]
+__all__ = ["run"]
 
-_SEEING = 0.9
-"""Expected FWHM of an object in arcsec, for its first detection; the profile is then measured."""
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """A reduced exposure: its slits, with the offset of each from the sky lines, and what failed, in words."""
-
-    raw: Raw
-    slits: tuple[SlitExposure, ...]
-    offsets: dict[int, tuple[float, float, int]]
-    """By slit: offset of the sky lines from the map in pixels (already taken out), scatter, number of lines."""
-    failed: tuple[tuple[int, str], ...]
-    odd: tuple[str, ...]
+_Report = Callable[[str, int, int], None]
 
 
 @dataclass
-class Result:
-    """What a run made: rows of the QC report, problems as (file, words), and the files written."""
+class _Mask:
+    """A group on its way to a :class:`MaskResult`."""
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    problems: list[tuple[str, str]] = field(default_factory=list)
-    files: list[Path] = field(default_factory=list)
-
-
-def _calibration_key(setup: Setup) -> str:
-    inputs = [raw.sha256 for raw in (*setup.biases, *setup.flats, *setup.arcs)]
-    return key_of("calibrate", [*inputs, setup.exposures[0].sha256])
+    group: Group
+    calibrate: Calibrate
+    exposures: list[Expose] = field(default_factory=list)
+    respond: Respond | None = None
+    combine: Combine | None = None
 
 
-def calibrate_step(setup: Setup, work: Path) -> str:
-    """The calibration of a set-up in the store; returns its key."""
-    key = _calibration_key(setup)
-    with threadpool_limits(1):
-        Store(work).once(key, lambda: calibrate(setup))
-    return key
+@dataclass
+class _Crew:
+    """Whoever does tasks, and what went wrong."""
+
+    pool: Any
+    store: Store
+    report: _Report
+    problems: list[Problem]
+
+    def do(self, what: str, tasks: Sequence[Task]) -> set[str]:
+        """Do tasks that do not need one another; returns the keys of those that were done."""
+        jobs = {self.pool.submit(perform, task, self.store.folder): task for task in tasks}
+        done = set()
+        for count, job in enumerate(as_completed(jobs), start=1):
+            try:
+                done.add(job.result())
+            except (PipelineError, ValueError, OSError, BrokenProcessPool) as error:
+                words = str(error) or f"{type(error).__name__}: a worker was killed; start the same command again to resume"
+                self.problems += [Problem(file, "", words.removeprefix(f"{file}: ")) for file in jobs[job].files]
+            self.report(what, count, len(jobs))
+        return done
 
 
-def exposure_step(raw: Raw, calibration_key: str, work: Path) -> str:
-    """A reduced exposure in the store; returns its key."""
-    key = key_of("exposure", [calibration_key, raw.sha256], seeing=_SEEING)
+def run(
+    folder: Path,
+    work: Path,
+    *,
+    parameters: Parameters | None = None,
+    workers: int = 1,
+    scheduler: str | None = None,
+    progress: _Report | None = None,
+) -> Reduction:
+    """Reduce the raw frames of *folder*; what is made on the way is kept in *work*, and found again by the next run.
+
+    *workers* processes are used, or those of a dask *scheduler* (which must see both folders); results do not depend on either.
+    What fails is a :class:`Problem` and stops nothing else. Raises PipelineError where there is nothing to reduce, OSError where
+    *work* can not be written.
+    """
+    chosen = parameters or Parameters()
+    report = progress or (lambda _what, _done, _total: None)
+    plan = organise.plan(organise.scan(folder, partial(report, "frames")))
+    if not plan.entries:
+        raise PipelineError(f"{folder} holds no FITS files.")
+    problems = _problems_of(plan)
     store = Store(work)
-    with threadpool_limits(1):
-        store.once(key, lambda: _reduce_exposure(raw, store.load(calibration_key)))
-    return key
-
-
-def _reduce_exposure(raw: Raw, calibration: Calibration) -> Exposure:
-    frame = electrons(raw)
-    if calibration.bias is not None:
-        frame = subtract_bias(frame, calibration.bias)
-    instrument = instruments.instrument(raw.frame.instrument)
-    seeing = _SEEING / 2.355 / instrument.detector(raw.frame.quadrant).pixel_scale
-    slits, failed, offsets = [], list(calibration.failed), {}
-    lines = instruments.line_list(instrument.sky_lines)
-    for one in calibration.slits:
-        try:
-            done = reduce_slit(frame, one.slit, one.wave, one.flat, max(seeing, 1.0))
-        except ValueError as error:
-            failed.append((one.slit.number, str(error)))
-            continue
-        slits.append(done)
-        offsets[one.slit.number] = sky_line_offset(done, one.wave.sigma, lines, instrument.flexure.along)
-    return Exposure(raw, tuple(slits), offsets, tuple(failed), (*calibration.odd, *frame.odd))
+    masks = [_Mask(group, Calibrate.of(group)) for group in plan.groups if group.reducible]
+    with _executor(workers, scheduler) as pool:
+        crew = _Crew(pool, store, report, problems)
+        done = crew.do("calibrations", [mask.calibrate for mask in masks])
+        masks = [mask for mask in masks if mask.calibrate.key in done]
+        for mask in masks:
+            key = mask.calibrate.key
+            mask.exposures = [Expose(raw_of(one), key, chosen.seeing, chosen.objects) for one in mask.group.entries]
+        done = crew.do("exposures", [one for mask in masks for one in mask.exposures])
+        for mask in masks:
+            mask.exposures = [one for one in mask.exposures if one.key in done]
+            if mask.group.kind is Kind.STANDARD and mask.exposures:
+                mask.respond = Respond(mask.exposures[0])
+        done = crew.do("responses", [mask.respond for mask in masks if mask.respond])
+        for mask in masks:
+            response = _response(mask, masks, done)
+            mask.combine = Combine(tuple(mask.exposures), response) if mask.exposures else None
+        done = crew.do("masks", [mask.combine for mask in masks if mask.combine])
+    results = tuple(_result(mask, store) for mask in masks if mask.combine and mask.combine.key in done)
+    for result in results:
+        problems += result.failed + tuple(problem for one in result.exposures for problem in one.failed)
+    problems.sort(key=lambda one: (one.file, one.slit, one.words))
+    return Reduction(plan, results, tuple(problems), asdict(chosen), f"specola {importlib.metadata.version('specola-pipeline')}")
 
 
 @contextmanager
@@ -106,99 +126,63 @@ def _executor(workers: int, scheduler: str | None) -> Iterator[Any]:
             yield pool
 
 
-def run(
-    folder: Path,
-    output: Path,
-    *,
-    workers: int = 1,
-    scheduler: str | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> Result:
-    """Reduce the raw frames of *folder* into *output*.
-
-    *workers* processes are used, or those of a dask *scheduler* (which must see both folders); results do not depend on either.
-    What fails is a line of the report and stops nothing else. Raises PipelineError where there is nothing to reduce, OSError
-    where *output* can not be written.
-    """
-    plan = plan_folder(folder)
-    work = output / "work"
-    work.mkdir(parents=True, exist_ok=True)
-    result = Result(problems=list(plan.problems))
-    calibrations: dict[int, str] = {}
-    tasks = [(index, setup, raw) for index, setup in enumerate(plan.setups) for raw in setup.exposures]
-    report = progress or (lambda _what, _done, _total: None)
-    with _executor(workers, scheduler) as pool:
-        jobs = {pool.submit(calibrate_step, setup, work): index for index, setup in enumerate(plan.setups)}
-        for done, (index, value) in enumerate(_finished(jobs, plan, result), start=1):
-            calibrations[index] = value
-            report("calibrations", done, len(plan.setups))
-        jobs = {
-            pool.submit(exposure_step, raw, calibrations[index], work): position
-            for position, (index, _, raw) in enumerate(tasks)
-            if index in calibrations
-        }
-        keys: dict[int, str] = {}
-        for done, (position, value) in enumerate(_finished(jobs, plan, result, tasks), start=1):
-            keys[position] = value
-            report("exposures", done, len(jobs))
-    _write(tasks, calibrations, keys, Store(work), output, result)
-    return result
+def _problems_of(plan: organise.Plan) -> list[Problem]:
+    """What ``organise`` has to say: files that are no frames, and groups that can not be reduced."""
+    found = [Problem(one.path.name, "", f"{one.status}: {one.reason}") for one in plan.entries if one.status is not Status.FRAME]
+    for group in plan.groups:
+        for match in group.matches:
+            if match.fatal:
+                found += [Problem(entry.path.name, "", f"{match.problem}; not reduced") for entry in group.entries]
+    return found
 
 
-def _finished(
-    jobs: dict[Any, int], plan: Plan, result: Result, tasks: list[tuple[int, Setup, Raw]] | None = None
-) -> Iterator[tuple[int, str]]:
-    """Keys of finished jobs; a failed one becomes a problem of its exposures."""
-    for job in as_completed(jobs):
-        index = jobs[job]
-        try:
-            yield index, job.result()
-        except (PipelineError, ValueError, OSError, BrokenProcessPool) as error:
-            words = str(error) or f"{type(error).__name__}: a worker was killed; start the same command again to resume"
-            for raw in plan.setups[index].exposures if tasks is None else (tasks[index][2],):
-                result.problems.append((raw.path.name, words))
+def _response(mask: _Mask, masks: list[_Mask], done: set[str]) -> str | None:
+    """The key of the response for a mask: a standard's own, or that of the nearest standard that ``organise`` found."""
+    known = {one.respond.exposure.raw.content: one.respond.key for one in masks if one.respond and one.respond.key in done}
+    if mask.respond is not None:
+        return known.get(mask.respond.exposure.raw.content)
+    wanted = [entry.content for match in mask.group.matches if match.needs is Kind.STANDARD for entry in match.found]
+    return next((known[content] for content in wanted if content in known), None)
 
 
-def _write(
-    tasks: list[tuple[int, Setup, Raw]],
-    calibrations: dict[int, str],
-    keys: dict[int, str],
-    store: Store,
-    output: Path,
-    result: Result,
-) -> None:
-    """Spectra and report, in the order of the plan, whatever order the workers finished in."""
-    responses: dict[str, fluxcal.Response] = {}
-    for standards_first in (True, False):
-        for position, (index, setup, raw) in enumerate(tasks):
-            if position not in keys or (raw.frame.kind == Kind.STANDARD) != standards_first:
-                continue
-            exposure: Exposure = store.load(keys[position])
-            calibration: Calibration = store.load(calibrations[index])
-            if standards_first:
-                _response(raw, exposure, responses, result)
-            response = next(
-                (responses[one.sha256] for one in setup.standards if one.sha256 in responses), responses.get(raw.sha256)
-            )
-            files = write_exposure(exposure, calibration, response, output / "spectra")
-            result.files += files
-            result.rows += qc.rows_of(exposure, calibration, response)
-            result.problems += [(raw.path.name, words) for _, words in exposure.failed]
-    qc.write_report(result.rows, result.problems, result.files, output)
-    result.problems.sort()
+def _result(mask: _Mask, store: Store) -> MaskResult:
+    assert mask.combine is not None  # noqa: S101 - asked before
+    calibration: Calibration = store.load(mask.calibrate.key)
+    record: CombineRecord = store.load(mask.combine.key)
+    response: Response | None = None if mask.combine.response is None else store.load(mask.combine.response)
+    frames = [*(one.raw for one in mask.exposures), *mask.calibrate.frames]
+    return MaskResult(
+        group=mask.group,
+        exposures=tuple(_exposure(mask, one, store) for one in mask.exposures),
+        failed=tuple(Problem(mask.combine.files[0], slit, words) for slit, words in calibration.failed),
+        odd=(*calibration.odd, *(match.problem for match in mask.group.matches if match.problem)),
+        inputs=tuple((raw.path.name, file_hash(raw.path)) for raw in frames),
+        response=None if response is None else (response.star, response.rms),
+        numbers=record.numbers,
+        load_slit=_Load(store, mask.combine.key).slit,
+        load_images=_Load(store, *(one.key for one in mask.exposures)).images,
+    )
 
 
-def _response(raw: Raw, exposure: Exposure, responses: dict[str, fluxcal.Response], result: Result) -> None:
-    star = fluxcal.standard_of(raw)
-    spectra = [spectrum for slit in exposure.slits for spectrum in slit.spectra]
-    if star is None or not spectra:
-        result.problems.append((raw.path.name, f"{raw.path.name}: no known standard star in it; the science stays in electrons."))
-        return
-    best = max(spectra, key=lambda one: float(np.nanmedian(one.flux)))
-    site = instruments.instrument(raw.frame.instrument).site.extinction
-    order = np.argsort(best.wavelength)
-    seen = fluxcal.rate(best.flux, best.wavelength, raw.frame.exptime, raw.frame.airmass or 1.0, site)
-    try:
-        responses[raw.sha256] = fluxcal.measure_response(star, best.wavelength[order], seen[order])
-    except ValueError as error:
-        result.problems.append((raw.path.name, f"{raw.path.name}: {error}"))
+def _exposure(mask: _Mask, step: Expose, store: Store) -> ExposureResult:
+    record: ExposureRecord = store.load(step.key)
+    entry = next(one for one in mask.group.entries if one.content == step.raw.content)
+    failed = tuple(Problem(step.raw.path.name, slit, words) for slit, words in record.failed)
+    return ExposureResult(entry, file_hash(entry.path), record.quality, record.barycentric, failed, record.odd)
+
+
+class _Load:
+    """Slits of a mask from the store, when they are asked for."""
+
+    def __init__(self, store: Store, *keys: str) -> None:
+        self.store, self.keys = store, keys
+
+    def slit(self, number: int) -> SlitResult:
+        """All exposures of a slit."""
+        found: SlitResult = self.store.load(part_of(self.keys[0], number))
+        return found
+
+    def images(self, exposure: int, number: int) -> SlitExposure:
+        """A slit in an exposure."""
+        found: SlitExposure = self.store.load(part_of(self.keys[exposure], number))
+        return found

@@ -1,7 +1,7 @@
-"""Content-hashed steps: a result is stored under the hash of all that went into it, and never made twice.
+"""Content-hashed steps: a result is kept under the hash of all that went into it, and never made twice.
 
-The key of a step is the SHA-256 of its name, the code and tables of this package, its parameters, and the keys or file hashes of
-its inputs. So an interrupted run resumes, a changed parameter redoes only what depends on it, and a result can not be stale.
+The key of a step is the SHA-256 of its name, the code and tables of this package, its parameters, and the keys or hashes of its
+inputs. So an interrupted run resumes, a changed parameter redoes only what depends on it, and a result can not be stale.
 Files are written under another name and renamed: a killed worker leaves nothing that looks like a result.
 """
 
@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import pickle
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,12 +54,8 @@ class Store:
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             raise KeyError(key) from error
 
-    def once(self, key: str, make: Callable[[], Any]) -> Any:
-        """The stored result of *key*, or that of *make*, which is then stored."""
-        try:
-            return self.load(key)
-        except KeyError:
-            result = make()
+    def save(self, key: str, result: Any) -> None:
+        """Keep a result, whole or not at all."""
         partial = self.path(key).with_suffix(f".{os.getpid()}.part")
         try:
             with partial.open("wb") as stream:
@@ -68,4 +63,3 @@ class Store:
             partial.replace(self.path(key))
         finally:
             partial.unlink(missing_ok=True)
-        return result

@@ -38,6 +38,12 @@ class Slit:
     traced: bool = False
     odd: tuple[str, ...] = ()
 
+    @property
+    def middle(self) -> float:
+        """Mean column of the slit's middle."""
+        y = np.arange(*self.rows, dtype=float)
+        return float(np.mean(self.left(y) + self.right(y)) / 2)
+
     def window(self, columns: int, margin: int = 2) -> tuple[slice, slice]:
         """The part of the detector that holds the slit, *margin* columns wider on both sides."""
         y = np.arange(self.rows[0], self.rows[1], dtype=float)

@@ -1,0 +1,161 @@
+"""The fit of one slit of one exposure: sky, cosmic rays and objects together. Begin with :class:`SlitSolver`.
+
+The order matters: a first sky without objects shows where objects are; with their profiles the joint fit leaves residuals at the
+level of the noise, in which cosmic rays stand out; with these masked, the sky lines themselves correct the wavelength map
+within the slit and the slit function; the last fit is the result.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from specola_pipeline.reduce import profiles
+from specola_pipeline.reduce.cosmic import find_cosmics
+from specola_pipeline.reduce.flats import SlitFlat
+from specola_pipeline.reduce.robust import mad_std
+from specola_pipeline.reduce.sky import SkyFit, fit_slit, line_shift, slit_terms
+from specola_pipeline.reduce.traces import Slit
+
+__all__ = ["SlitSolver"]
+
+Array = NDArray[np.float64]
+
+_EMPIRICAL_FROM = 60.0
+"""Significance in the collapsed slit from which an object's own profile is better known than a Gaussian."""
+
+
+class SlitSolver:
+    """The state of a slit's iterations; images are of shape (rows, columns).
+
+    *data* is flat-fielded, *read* the variance of the detector alone before flat-fielding, *usable* is True on good pixels of the
+    slit, *position* along the slit from its left edge, *rows_at* the reference row of each pixel's wavelength, *length* that of
+    the slit in each row. Read :attr:`fit`, :attr:`variance`, :attr:`cosmic`, :attr:`traces` and :attr:`profiles` after
+    :meth:`refine`.
+    """
+
+    def __init__(
+        self,
+        data: Array,
+        read: Array,
+        flat: SlitFlat,
+        usable: NDArray[np.bool_],
+        position: Array,
+        rows_at: Array,
+        length: Array,
+        slit: Slit,
+    ) -> None:
+        self.data, self.read, self.flat, self.usable = data, read, flat, usable
+        self.position, self.rows_at, self.slit = position, rows_at, slit
+        self.rows = np.arange(*slit.rows, dtype=float)
+        self.across = np.clip(2 * position / length[:, None] - 1, -1.2, 1.2)
+        self.along = np.broadcast_to(np.linspace(-1, 1, data.shape[0])[:, None], data.shape)
+        self.gain = np.ones_like(data)
+        self.cosmic = np.zeros_like(usable)
+        self.profiles = np.zeros((0, *data.shape))
+        self.traces: list[profiles.Trace] = []
+        self.variance = self._noise(np.maximum(data * flat.response, 0.0))
+        self.fit = self._solve(self.usable)
+
+    def _noise(self, electrons: Array) -> Array:
+        """Variance of the flat-fielded data for an expected number of electrons."""
+        response = self.flat.response
+        return np.asarray((self.read + electrons) / response**2 + (electrons / response) ** 2 * self.flat.relative_variance)
+
+    def _solve(self, use: NDArray[np.bool_]) -> SkyFit:
+        weight = np.where(use, 1.0 / self.variance, 0.0)
+        return fit_slit(self.data, weight, self.rows_at, self.profiles, self.gain)
+
+    def _update_noise(self) -> None:
+        self.variance = self._noise(np.maximum((self.fit.sky + self.fit.objects) * self.flat.response, 0.0))
+
+    def detect(self, seeing: float, most: int) -> tuple[list[profiles.Trace], tuple[str, ...]]:
+        """A sky without objects by clipping, and what stands out of it."""
+        use = self.usable
+        for _ in range(3):
+            self.fit = self._solve(use)
+            self._update_noise()
+            pull = (self.data - self.fit.sky) / np.sqrt(self.variance)
+            use = self.usable & (np.abs(pull) < 3.5 * max(float(mad_std(pull[self.usable])), 1.0))
+        residual = self.data - self.fit.sky
+        pull = np.where(self.usable, residual / np.sqrt(self.variance), 0.0)
+        continuum = ndimage.median_filter(pull, size=(31, 1), mode="nearest")
+        self.cosmic = find_cosmics(pull - continuum, self.usable, continuum, threshold=8.0)
+        weight = np.where(self.usable & ~self.cosmic, 1.0 / self.variance, 0.0)
+        traces = profiles.find_objects(residual, weight, self.position, self.slit.rows[0], seeing, most)
+        odd = []
+        sky_part = self._free_of_objects(traces)
+        if traces and sky_part < 0.45:
+            odd.append(f"{sky_part:.0%} of the slit is free of objects: the sky is poorly known")
+        return traces, tuple(odd)
+
+    def _free_of_objects(self, traces: list[profiles.Trace]) -> float:
+        return float((self.usable & self._away(2.5, traces)).sum() / max(self.usable.sum(), 1))
+
+    def _away(self, widths: float, traces: list[profiles.Trace] | None = None) -> NDArray[np.bool_]:
+        """Where no object is within so many of its widths."""
+        away = np.ones_like(self.usable)
+        for trace in self.traces if traces is None else traces:
+            away &= np.abs(self.position - trace.centre(self.rows)[:, None]) > widths * trace.sigma(self.rows)[:, None]
+        return away
+
+    def refine(self, traces: list[profiles.Trace]) -> None:
+        """Joint fits with cosmic rays masked, better profiles, and the corrections that the sky lines ask for."""
+        self.traces = traces
+        self.profiles = (
+            np.stack([profiles.gaussian_profile(t, self.position, self.rows) for t in traces]) if traces else self.profiles
+        )
+        for turn in range(3):
+            self.fit = self._solve(self.usable & ~self.cosmic)
+            self._update_noise()
+            if turn == 0 and any(trace.significance > _EMPIRICAL_FROM for trace in traces):
+                # the Gaussian of a bright object is wrong by more than its noise, which would look like cosmic rays
+                self._better_profiles(np.where(self.usable & ~self.cosmic, 1.0 / self.variance, 0.0))
+                self.fit = self._solve(self.usable & ~self.cosmic)
+                self._update_noise()
+            self._find_cosmics()
+            weight = np.where(self.usable & ~self.cosmic, 1.0 / self.variance, 0.0)
+            if turn < 2:
+                self._better_profiles(weight)
+                self.rows_at = self.rows_at - line_shift(self.fit, self.data, weight, self.across, self.along)
+                away = np.where(self._away(6.0), weight, 0.0)
+                if (away > 0).sum() > 0.3 * self.usable.sum():
+                    self.gain = self.gain * (1 + np.clip(slit_terms(self.fit, self.data, away, self.across), -0.05, 0.05))
+        self.fit = self._solve(self.usable & ~self.cosmic)
+
+    def _find_cosmics(self) -> None:
+        noise = np.sqrt(self.variance)
+        pull = self.fit.residual(self.data) / noise
+        self.cosmic = find_cosmics(pull, self.usable, self.fit.objects / noise)
+
+    def _better_profiles(self, weight: Array) -> None:
+        residual = self.fit.residual(self.data)
+        for k, trace in enumerate(self.traces):
+            own = residual + self.profiles[k] * np.nan_to_num(self.fit.flux[k])[:, None]
+            again = profiles.follow(
+                own,
+                weight,
+                self.position,
+                self.slit.rows[0],
+                trace.place,
+                float(np.mean(trace.sigma(self.rows))),
+                trace.significance,
+            )
+            self.traces[k] = again
+            if trace.significance > _EMPIRICAL_FROM:
+                self.profiles[k] = profiles.empirical_profile(again, own, self.fit.flux[k], weight, self.position, self.rows)
+            else:
+                self.profiles[k] = profiles.gaussian_profile(again, self.position, self.rows)
+
+    def chi(self) -> tuple[float, float]:
+        """Widths of the residuals away from and on sky lines, away from objects."""
+        used = self.usable & ~self.cosmic & (self.fit.leverage < 0.9) & self._away(4.0)
+        if used.sum() < 100:
+            return float("nan"), float("nan")
+        expected = np.sqrt(self.variance * (1 - np.minimum(self.fit.leverage, 0.99)))
+        pull = self.fit.residual(self.data) / expected
+        bright = self.fit.sky > np.percentile(self.fit.sky[used], 90)
+        return tuple(
+            float(mad_std(pull[used & part])) if (used & part).sum() > 50 else float("nan") for part in (~bright, bright)
+        )  # type: ignore[return-value]
