@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,9 +86,9 @@ def combine_slit(
     """
     total = sum(one.exptime for _, _, one in exposures)
     things = [_object(group, grid, scale, total, response, site) for group in _same(exposures, scale)]
-    nearest = min(things, key=lambda one: abs(one[0]), default=None)
+    nearest = min(things, key=lambda one: abs(one.place), default=None)
     objects = tuple(
-        ObjectSpectrum(number=number, ra=said.ra if one is nearest else None, dec=said.dec if one is nearest else None, **one[1])
+        replace(one, number=number, ra=said.ra if one is nearest else None, dec=said.dec if one is nearest else None)
         for number, one in enumerate(things, start=1)
     )
     return SlitResult(
@@ -133,8 +133,8 @@ def _object(
     total: float,
     response: fluxcal.Response | None,
     site: str,
-) -> tuple[float, dict[str, object]]:
-    """The combined spectrum of an object: its place, and what :class:`ObjectSpectrum` wants of it."""
+) -> ObjectSpectrum:
+    """The combined spectrum of an object, without its number and position."""
     rates, variances, shared, skies = [], [], [], []
     for _, spectrum, conditions in group:
         at = spectrum.wavelength * conditions.barycentric
@@ -149,28 +149,32 @@ def _object(
     airmass = float(np.average([conditions.airmass for _, _, conditions in group], weights=seconds))
     place = float(np.average([place for place, _, _ in group], weights=[one.significance for _, one, _ in group]))
     telluric = np.ones(grid.size)
-    flux = flux_variance = None
+    flux: Array | None = None
+    flux_variance: Array | None = None
     if response is not None:
         telluric = response.telluric(grid, airmass)
         factor = fluxcal.extinction_factor(grid, airmass, site) * response(grid) / telluric
         flux, flux_variance = rate * factor, variance * factor**2
     finite = np.isfinite(variance)
-    return place, {
-        "place": place,
-        "fwhm": 2.3548 * scale * float(np.mean([spectrum.sigma for _, spectrum, _ in group])),
-        "significance": float(np.sqrt(np.sum([spectrum.significance**2 for _, spectrum, _ in group]))),
-        "wavelength": grid,
-        "counts": rate * total,
-        "variance": variance * total**2,
-        "sky": sky * total,
-        "flux": flux,
-        "flux_variance": flux_variance,
-        "telluric": telluric,
-        "neighbour": float(np.median(covariance[finite] / variance[finite])) if finite.any() else 0.0,
-        "exposures": used,
-        "airmass": airmass,
-        "exptime": total,
-    }
+    return ObjectSpectrum(
+        number=0,
+        place=place,
+        ra=None,
+        dec=None,
+        fwhm=2.3548 * scale * float(np.mean([spectrum.sigma for _, spectrum, _ in group])),
+        significance=float(np.sqrt(np.sum([spectrum.significance**2 for _, spectrum, _ in group]))),
+        wavelength=grid,
+        counts=rate * total,
+        variance=variance * total**2,
+        sky=sky * total,
+        flux=flux,
+        flux_variance=flux_variance,
+        telluric=telluric,
+        neighbour=float(np.median(covariance[finite] / variance[finite])) if finite.any() else 0.0,
+        exposures=used,
+        airmass=airmass,
+        exptime=total,
+    )
 
 
 def average(

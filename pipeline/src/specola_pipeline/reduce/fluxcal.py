@@ -44,7 +44,8 @@ class Response:
         Saturated bands of lines grow with the square root of the column, weak ones linearly: an exponent of 0.6 is the usual
         compromise for their mixture at low resolution (Wade & Horne 1988, ApJ 324, 411, use 0.5 for O2).
         """
-        return np.interp(wavelength, self.wavelength, self.transmission, left=1.0, right=1.0) ** ((airmass / self.airmass) ** 0.6)
+        seen = np.interp(wavelength, self.wavelength, self.transmission, left=1.0, right=1.0)
+        return np.asarray(seen ** ((airmass / self.airmass) ** 0.6))
 
 
 def extinction_factor(wavelength: Array, airmass: float, site: str) -> Array:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 __all__ = ["rebin", "spread"]
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 
 
 def rebin(wavelength: Array, flux: Array, variance: Array, grid: Array) -> tuple[Array, Array, Array]:
@@ -26,7 +26,7 @@ def rebin(wavelength: Array, flux: Array, variance: Array, grid: Array) -> tuple
     total, square, shared, cover = _overlap(edges, np.where(good, flux, 0.0), np.where(good, variance, 0.0), good, grid.size)
     enough = cover > 0.5
     width = np.where(enough, cover, 1.0) * step
-    following = np.append(width[1:], width[-1])
+    following = np.append(width[1:], width[-1:])
     return (
         np.where(enough, total / width, np.nan),
         np.where(enough, square / width**2, np.inf),

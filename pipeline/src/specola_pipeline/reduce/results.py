@@ -181,7 +181,7 @@ class ObjectSpectrum:
     flux_variance: Array | None
     telluric: Array
     neighbour: float
-    exposures: Array
+    exposures: NDArray[np.int16]
     airmass: float
     exptime: float
     """Seconds, of all exposures together."""

@@ -20,6 +20,7 @@ from specola_pipeline.reduce import combine, fluxcal
 from specola_pipeline.reduce.calibrate import Calibration, Setup, calibrate
 from specola_pipeline.reduce.exposure import ExposureRecord, reduce_exposure
 from specola_pipeline.reduce.raw import Raw, raw_of
+from specola_pipeline.reduce.resample import rebin
 from specola_pipeline.reduce.results import SlitExposure
 from specola_pipeline.reduce.steps import Store, key_of
 
@@ -77,8 +78,8 @@ class Calibrate:
     def of(cls, group: Group) -> Calibrate:
         """What ``organise`` found for a group."""
         found = {match.needs: tuple(raw_of(entry) for entry in match.found) for match in group.matches}
-        frames = (found.get(kind, ()) for kind in (Kind.BIAS, Kind.FLAT, Kind.ARC))
-        return cls(Setup(*frames, raw_of(group.entries[0])))
+        biases, flats, arcs = (found.get(kind, ()) for kind in (Kind.BIAS, Kind.FLAT, Kind.ARC))
+        return cls(Setup(biases, flats, arcs, raw_of(group.entries[0])))
 
     @property
     def frames(self) -> tuple[Raw, ...]:
@@ -159,7 +160,7 @@ class Respond:
         instrument = instruments.instrument(raw.frame.instrument)
         grid = combine.grid_of(instrument.grism(raw.frame.grism))
         airmass = raw.frame.airmass or 1.0
-        rate, _, _ = combine.rebin(best.wavelength, best.flux, best.variance, grid)
+        rate, _, _ = rebin(best.wavelength, best.flux, best.variance, grid)
         rate = rate / raw.frame.exptime * fluxcal.extinction_factor(grid, airmass, instrument.site.extinction)
         store.save(self.key, fluxcal.measure_response(star, grid, rate, airmass))
 
