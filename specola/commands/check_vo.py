@@ -16,9 +16,12 @@ EPILOG = """**Examples**
 
 `specola check-vo http://127.0.0.1:8081/tap`
 
+`specola check-vo http://127.0.0.1:8081/demo_r1/q/ssap/capabilities`
+
 `specola check-vo --json --kind ssa 'https://dc.g-vo.org/feros/q/ssa/ssap.xml?' | jq .errors`
 
-Works on any service, ours or not. TAP, Datalink and votlint need STILTS. Status 1 when there are errors."""
+Works on any service, ours or not. TAP, Datalink and votlint need STILTS, documents the schemas that come with
+DaCHS. Status 1 when there are errors."""
 
 
 def register(app: typer.Typer) -> None:
@@ -27,8 +30,10 @@ def register(app: typer.Typer) -> None:
 
 
 def check_vo(
-    url: Annotated[str, typer.Argument(help="Access URL of the service; for Datalink with the ID.")],
-    kind: Annotated[str, typer.Option(help="ssa, tap, cone or datalink; by default the service is asked.")] = "auto",
+    url: Annotated[
+        str, typer.Argument(help="Access URL of the service, for Datalink with the ID; or of a document of VOSI, UWS or OAI-PMH.")
+    ],
+    kind: Annotated[str, typer.Option(help="ssa, tap, cone, datalink or xml; by default the service is asked.")] = "auto",
     sample: Annotated[int, typer.Option(help="Number of spectra to fetch.", min=1, max=1000)] = 5,
     as_json: Json = False,
 ) -> None:

@@ -6,12 +6,19 @@ from collections.abc import Callable
 
 from specola.vocheck.documents import Service, read
 from specola.vocheck.findings import Report
+from specola.vocheck.schemas import check_xml, is_known
 from specola.vocheck.ssa import check_ssa
 from specola.vocheck.stilts import check_cone, check_datalink, check_tap
 
 __all__ = ["KINDS", "check"]
 
-KINDS: dict[str, Callable[[str], Report]] = {"ssa": check_ssa, "tap": check_tap, "cone": check_cone, "datalink": check_datalink}
+KINDS: dict[str, Callable[[str], Report]] = {
+    "ssa": check_ssa,
+    "tap": check_tap,
+    "cone": check_cone,
+    "datalink": check_datalink,
+    "xml": check_xml,
+}
 
 
 def check(address: str, kind: str = "auto", *, sample: int = 5) -> Report:
@@ -20,7 +27,7 @@ def check(address: str, kind: str = "auto", *, sample: int = 5) -> Report:
     Parameters
     ----------
     address
-        Its access URL; for Datalink with the ID.
+        Its access URL; for Datalink with the ID. Or a document's: capabilities, availability, tables, an answer of OAI-PMH.
     kind
         One of :data:`KINDS`, or ``auto``: the service is asked what it is.
     sample
@@ -43,7 +50,10 @@ def _kind(address: str) -> str:
     capabilities = service.get(f"{service.address.rstrip('/')}/capabilities")
     if capabilities.status == 200 and b"ivo://ivoa.net/std/tap" in capabilities.content.lower():
         return "tap"
-    document = read(service.get(address).content)
+    content = service.get(address).content
+    if is_known(content):
+        return "xml"
+    document = read(content)
     if document is not None and any(
         str(f.utype or "") == "" and str(f.name) == "semantics" for t in document.iter_tables() for f in t.fields
     ):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from specola.vocheck.documents import Service, query_status, read
 from specola.vocheck.findings import Report
+from specola.vocheck.schemas import check_xml
 
 __all__ = ["check_cone", "check_datalink", "check_tap", "votlint"]
 
@@ -22,7 +23,10 @@ def _run(*arguments: str, timeout: float = 900) -> str | None:
     program = shutil.which("stilts")
     if program is None:
         return None
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=timeout, check=False)
+    # most runs are so short that compiling well does not pay
+    done = subprocess.run(
+        [program, "-J-XX:TieredStopAtLevel=1", *arguments], capture_output=True, text=True, timeout=timeout, check=False
+    )
     return done.stdout + done.stderr
 
 
@@ -50,6 +54,8 @@ def check_tap(address: str) -> Report:
     for code, message in re.findall(r"^(W-\S+) (.*)$", found, re.MULTILINE)[:MOST]:
         report.add("warning", code, message)
     report.expect("Totals:" in found, "taplint", found[-500:])
+    for name in ("capabilities", "availability", "tables"):
+        report.findings += [one for one in check_xml(f"{address.rstrip('/')}/{name}").findings if one.level != "passed"]
     if not report.errors:
         report.add("passed", "taplint", "no error found")
     return report

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import quote
 
@@ -18,21 +17,14 @@ from lxml import etree
 
 from ingest.load import ingest_bundle, remove_release
 from ops.house import Archive
+from specola.vocheck.schemas import xsd_errors
 
 OAI = "{http://www.openarchives.org/OAI/2.0/}"
 
 
-def valid(archive: Archive, documents: dict[str, bytes], folder: Path) -> str:
+def valid(documents: dict[str, bytes]) -> dict[str, list[str]]:
     """What is not valid in any of the documents."""
-    paths = []
-    for name, content in documents.items():
-        path = folder / f"{re.sub(r'[^a-z0-9]+', '_', name, flags=re.IGNORECASE)[:80]}.xml"
-        path.write_bytes(content)
-        paths.append(str(path))
-    process = archive.debian_python("vo.validate", *paths)
-    out, err = process.communicate(timeout=120)
-    assert process.returncode in (0, 1), err.decode()
-    return out.decode()
+    return {name: errors for name, content in documents.items() if (errors := xsd_errors(content))}
 
 
 def oai(archive: Archive, web: requests.Session, query: str) -> bytes:
@@ -58,7 +50,7 @@ def covered(archive: Archive, demo: SimpleNamespace) -> None:
         ingest_bundle(demo.bundle, archive)
 
 
-def test_every_verb(archive: Archive, demo: SimpleNamespace, web: requests.Session, tmp_path: Path) -> None:
+def test_every_verb(archive: Archive, demo: SimpleNamespace, web: requests.Session) -> None:
     record = quote(f"ivo://{archive.authority}/{demo.schema}/q/ssap")
     queries = [
         "verb=Identify",
@@ -71,7 +63,7 @@ def test_every_verb(archive: Archive, demo: SimpleNamespace, web: requests.Sessi
         *(f"verb=GetRecord&metadataPrefix={kind}&identifier={record}" for kind in ("ivo_vor", "oai_dc")),
     ]
     documents = {query: oai(archive, web, query) for query in queries}
-    assert not valid(archive, documents, tmp_path)
+    assert not valid(documents)
     for query, content in documents.items():
         root = etree.fromstring(content)
         assert root.find(f"{OAI}error") is None, query
@@ -97,15 +89,15 @@ def test_every_verb(archive: Archive, demo: SimpleNamespace, web: requests.Sessi
         ("verb=GetRecord&metadataPrefix=ivo_vor&identifier=ivo://x/y", "idDoesNotExist"),
     ],
 )
-def test_errors(archive: Archive, web: requests.Session, tmp_path: Path, query: str, code: str) -> None:
+def test_errors(archive: Archive, web: requests.Session, query: str, code: str) -> None:
     content = oai(archive, web, query)
     error = etree.fromstring(content).find(f"{OAI}error")
     assert error is not None
     assert error.get("code") == code
-    assert not valid(archive, {query or "nothing": content}, tmp_path)
+    assert not valid({query: content})
 
 
-def test_vosi(archive: Archive, demo: SimpleNamespace, web: requests.Session, tmp_path: Path) -> None:
+def test_vosi(archive: Archive, demo: SimpleNamespace, web: requests.Session) -> None:
     services = [f"{demo.schema}/q/{name}/{page}" for name in ("ssap", "cone", "dl") for page in ("capabilities", "availability")]
     pages = ["tap/capabilities", "tap/availability", "tap/tables", f"{demo.schema}/q/ssap/tableMetadata", *services]
     documents = {}
@@ -113,7 +105,7 @@ def test_vosi(archive: Archive, demo: SimpleNamespace, web: requests.Session, tm
         answer = web.get(f"{archive.url}/{page}", timeout=60)
         assert answer.status_code == 200, page
         documents[page] = answer.content
-    assert not valid(archive, documents, tmp_path)
+    assert not valid(documents)
 
 
 def test_record_says_what_a_user_needs(archive: Archive, demo: SimpleNamespace, web: requests.Session) -> None:

@@ -1,4 +1,4 @@
-"""What STILTS, which is TOPCAT's library, thinks of us: its linters, its reader, its TAP client."""
+"""What STILTS, TOPCAT's library, thinks of us: taplint, datalinklint, its reader, its TAP client. For votlint: test_documents."""
 
 from __future__ import annotations
 
@@ -40,26 +40,6 @@ def test_datalinklint(archive: Archive, demo: SimpleNamespace, web: requests.Ses
     document.write_bytes(web.get(f"{archive.url}/{demo.schema}/q/dl/dlmeta", params={"ID": first}).content)
     report = stilts("datalinklint", f"votable={document}")
     assert "Errors: 0" in report, report
-
-
-def test_votlint(archive: Archive, demo: SimpleNamespace, web: requests.Session, tmp_path: Path) -> None:
-    first = next((demo.bundle / "spectra").rglob("*.fits")).stem
-    documents = {
-        "spectrum": web.get(f"{archive.url}/getproduct/{demo.schema}/spectra/{first}.vot"),
-        "ssa": web.get(f"{archive.url}/{demo.schema}/q/ssap/ssap.xml", params={"REQUEST": "queryData", "MAXREC": "5"}),
-        "cone": web.get(f"{archive.url}/{demo.schema}/q/cone/scs.xml", params={"RA": "34", "DEC": "-5", "SR": "1"}),
-        # votlint 3.4 itself loses count in a BINARY stream with a column of xtype polygon, which STILTS' reader reads well
-        "tap": web.get(
-            f"{archive.url}/tap/sync",
-            params={"LANG": "ADQL", "RESPONSEFORMAT": "votable/td", "QUERY": f"SELECT TOP 5 * FROM {demo.schema}.spectra"},
-        ),
-    }
-    for name, answer in documents.items():
-        assert answer.status_code == 200, name
-        path = tmp_path / f"{name}.vot"
-        path.write_bytes(answer.content)
-        report = stilts("votlint", str(path))
-        assert not re.findall(r"^ERROR.*$", report, re.MULTILINE), (name, report)
 
 
 def test_tap_client(archive: Archive, demo: SimpleNamespace) -> None:
