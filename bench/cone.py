@@ -51,13 +51,13 @@ class Cost:
 
 def translated(archive: Archive) -> str:
     """SQL that DaCHS makes of a cone in ivoa.obscore: %(ra)s, %(dec)s, %(radius)s for its numbers, {view} for the table."""
-    adql = "SELECT * FROM ivoa.obscore WHERE 1=CONTAINS(POINT(s_ra, s_dec), CIRCLE(123.25, -45.125, 0.0625))"
+    adql = "SELECT * FROM ivoa.obscore WHERE 1=CONTAINS(POINT(s_ra, s_dec), CIRCLE(123.25, 45.125, 0.0625))"
     answer = requests.get(f"{archive.url}/tap/sync", params={"LANG": "ADQL", "QUERY": adql, "MAXREC": "1000"}, timeout=300)
     answer.raise_for_status()
     infos = ET.fromstring(answer.content).iter("{http://www.ivoa.net/xml/VOTable/v1.3}INFO")  # noqa: S314 - our own archive's
     sql = next(info.attrib["value"] for info in infos if info.attrib["name"] == "sql_query").replace("%%", "%")
     sql = sql.replace("%", "%%").replace("ivoa.obscore", "{view}")
-    for number, name in (("-45.125", "dec"), ("123.25", "ra"), ("0.0625", "radius")):
+    for number, name in (("45.125", "dec"), ("123.25", "ra"), ("0.0625", "radius")):
         assert number in sql, sql
         sql = sql.replace(number, f"%({name})s")
     return sql

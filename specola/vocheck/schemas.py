@@ -20,15 +20,22 @@ FOLDER = Path("/usr/lib/python3/dist-packages/gavo/resources/schemata")
 MOST = 20
 """Messages about one document that are passed on."""
 _XS = "http://www.w3.org/2001/XMLSchema"
-_PARSER = {"resolve_entities": False, "no_network": True, "huge_tree": True}
+
+
+def _parsed(content: bytes) -> etree._Element:
+    """A document's root; entities stay as they are, and nothing is fetched.
+
+    :raises etree.XMLSyntaxError: when it is no XML
+    """
+    return etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
 
 
 class _Local(etree.Resolver):
     """Schemas name others by addresses; here the file of that name is taken."""
 
-    def resolve(self, system_url: str, public_id: str, context: Any) -> Any:  # noqa: ARG002 - lxml's signature
+    def resolve(self, system_url: str, public_id: str, context: Any) -> Any:  # type: ignore[override]  # noqa: ARG002
         path = FOLDER / system_url.rpartition("/")[2]
-        return self.resolve_filename(str(path), context) if path.exists() else None
+        return self.resolve_filename(str(path), context) if path.exists() else None  # type: ignore[attr-defined]
 
 
 @functools.cache
@@ -54,7 +61,7 @@ def _schema(namespaces: frozenset[str]) -> etree.XMLSchema:
 def is_known(content: bytes) -> bool:
     """True for XML whose outermost element is of a namespace with a schema here, other than VOTable's."""
     try:
-        root = etree.fromstring(content, etree.XMLParser(**_PARSER))
+        root = _parsed(content)
     except etree.XMLSyntaxError:
         return False
     namespace = etree.QName(root).namespace or ""
@@ -72,7 +79,7 @@ def xsd_errors(content: bytes) -> list[str]:
     if not FOLDER.is_dir():
         raise FileNotFoundError(f"{FOLDER} is not there: the schemas come with the Debian package python3-gavo")
     try:
-        root = etree.fromstring(content, etree.XMLParser(**_PARSER))
+        root = _parsed(content)
     except etree.XMLSyntaxError as error:
         return [f"line {error.lineno}: no XML: {error.msg}"]
     if etree.QName(root).namespace not in _files():
@@ -81,7 +88,8 @@ def xsd_errors(content: bytes) -> list[str]:
     schema = _schema(frozenset(used & _files().keys()))
     if schema.validate(root):
         return []
-    return [f"line {error.line}: {error.message}" for error in schema.error_log][:MOST]
+    errors: Any = schema.error_log
+    return [f"line {error.line}: {error.message}" for error in errors][:MOST]
 
 
 def check_xml(address: str) -> Report:
