@@ -175,9 +175,11 @@ class SpectraBuilder:
         self._keys = {name: table_of(name, own_columns(survey, name), **head_of(survey, name)).primary for name in tables}
         self._cards = survey_cards(survey)
         self._identifier = re.compile(table_of("spectra").column("spectrum_id").pattern)
+        self.provenance: Mapping[str, Any] | None = None
+        """A PROV document (PROV-JSON), where the writer knows more than that it read some files."""
 
-    def add(self, reading: Reading) -> None:
-        """Write the spectrum's files and keep its rows.
+    def add(self, reading: Reading) -> dict[str, Any]:
+        """Write the spectrum's files and keep its rows; returns its row of the table spectra, checksums included.
 
         Raises
         ------
@@ -216,6 +218,7 @@ class SpectraBuilder:
         for name, rows in reading.tables.items():
             for one in rows:
                 self.add_row(name, one)
+        return row
 
     def add_row(self, table: str, row: dict[str, Any]) -> None:
         """Keep a row of another table, unless one with its primary key was kept before."""
@@ -275,7 +278,7 @@ def spectra_bundle(
     Parameters
     ----------
     sources
-        The files that are read, for the provenance.
+        The files that are read, for the provenance (unless ``builder.provenance`` is set in the block).
     tables
         Names of the tables written beside spectra.
     expected
@@ -299,4 +302,6 @@ def spectra_bundle(
             raise SourceError(
                 f"{', '.join(path.name for path in sources[:5])}: found no spectrum that can be read, expected at least one"
             )
-        writer.provenance(provenance(survey, sources, {path: sha256_of(path) for path in sources}, started))
+        if builder.provenance is None:
+            builder.provenance = provenance(survey, sources, {path: sha256_of(path) for path in sources}, started)
+        writer.provenance(builder.provenance)
