@@ -10,7 +10,7 @@ survey.toml, and docs/importing.md tells how they were found.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from astropy.io import fits
 
 from ingest.errors import SourceError
 from ingest.flags import components
-from specola_bundle.build import Progress, Reading, Report, no_data, spectra_bundle
+from ingest.readers.files import read_files
+from specola_bundle.build import Reading, no_data
 from specola_bundle.bundle import safe_name
 from specola_bundle.fitsio import plain_name
 from specola_bundle.specfile import Extra, SpectrumData
@@ -30,25 +31,6 @@ __all__ = ["read", "read_file"]
 
 _NAME = re.compile(r"(?:sc_)?(?P<rest>.+)\.fits")
 _TABLES = ("redshifts", "slits", "photometry")
-
-
-def read(
-    sources: Sequence[Path], target: Path, survey: Survey, *, overwrite: bool = False, skip_broken: bool = False,
-    progress: Progress | None = None,
-) -> Report:  # fmt: skip
-    """Make a bundle of EasyLife files; SourceError where one of them is broken and ``skip_broken`` is not given."""
-    report = Report(target)
-    with spectra_bundle(target, survey, sources, _TABLES, expected=len(sources), overwrite=overwrite, report=report) as builder:
-        for done, path in enumerate(sources, start=1):
-            try:
-                builder.add(read_file(path, survey))
-            except SourceError as error:
-                if not skip_broken:
-                    raise
-                report.skipped.append(str(error))
-            if progress:
-                progress("spectra", done, len(sources))
-    return report
 
 
 def read_file(path: Path, survey: Survey) -> Reading:
@@ -147,3 +129,7 @@ def _spectrum(work: WorkFile, survey: Survey) -> SpectrumData:
         text = about.get("description", "")
         extras.append(Extra(name, work.along(hdu), about.get("unit", ""), about.get("ucd", ""), text))
     return SpectrumData(wave=wave, flux=flux, err=err, qual=no_data(flux, err), extras=extras)
+
+
+read = partial(read_files, read_file, _TABLES)
+"""Make a bundle of EasyLife files; see `ingest.readers.files.read_files`."""

@@ -9,8 +9,8 @@ which they differ by some milliarcseconds.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ import numpy as np
 from astropy.io import fits
 
 from ingest.errors import SourceError
-from specola_bundle.build import Progress, Reading, Report, no_data, spectra_bundle
+from ingest.readers.files import read_files
+from specola_bundle.build import Reading, no_data
 from specola_bundle.bundle import safe_name
 from specola_bundle.fitsio import content_of, hdu_of, native, open_fits, plain_name, vounit
 from specola_bundle.specfile import MASKED, AnyArray, Extra, SpectrumData
@@ -34,25 +35,6 @@ _KEPT = re.compile(
     r"DATE|ORIGIN|FILTER|PROG_ID|PROGID\d+|OBID\d+|PROV\d+|M_EPOCH|SINGLEXP|OBSTECH|PROCSOFT|EXT_OBJ|TOT_FLUX|FLUXERR|TEXPTIME"
 )
 """Cards that pass into the spectrum file as they are: what the manifest has no column for."""
-
-
-def read(
-    sources: Sequence[Path], target: Path, survey: Survey, *, overwrite: bool = False, skip_broken: bool = False,
-    progress: Progress | None = None,
-) -> Report:  # fmt: skip
-    """Make a bundle of SDP spectra; SourceError where one of them is broken and ``skip_broken`` is not given."""
-    report = Report(target)
-    with spectra_bundle(target, survey, sources, (), expected=len(sources), overwrite=overwrite, report=report) as builder:
-        for done, path in enumerate(sources, start=1):
-            try:
-                builder.add(read_file(path, survey))
-            except SourceError as error:
-                if not skip_broken:
-                    raise
-                report.skipped.append(str(error))
-            if progress:
-                progress("spectra", done, len(sources))
-    return report
 
 
 def read_file(path: Path, survey: Survey) -> Reading:
@@ -168,3 +150,7 @@ def _date(name: str, header: fits.Header) -> datetime | None:
         return datetime.fromisoformat(str(header["DATE"]).strip()).replace(tzinfo=None)
     except ValueError as error:
         raise SourceError(f"{name} HDU 0: found DATE = {header['DATE']!r}, expected an ISO date") from error
+
+
+read = partial(read_files, read_file, ())
+"""Make a bundle of SDP spectra; see `ingest.readers.files.read_files`."""

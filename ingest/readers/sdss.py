@@ -10,7 +10,7 @@ SPECTRA/PLATE4/spec.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ import numpy as np
 from astropy.io import fits
 
 from ingest.errors import SourceError
+from ingest.readers.files import read_files
 from ingest.readers.footprint import circle
-from specola_bundle.build import Progress, Reading, Report, no_data, spectra_bundle
+from specola_bundle.build import Reading, no_data
 from specola_bundle.fitsio import content_of, hdu_of, native, open_fits, plain_name, table_column, vounit
 from specola_bundle.specfile import MASKED, AnyArray, Extra, SpectrumData
 from specola_bundle.survey import Survey
@@ -53,26 +54,6 @@ def iau_name(ra: float, dec: float) -> str:
         f"J{hundredths // 360000:02d}{hundredths // 6000 % 60:02d}{hundredths % 6000 // 100:02d}.{hundredths % 100:02d}"
         f"{'-' if dec < 0 else '+'}{tenths // 36000:02d}{tenths // 600 % 60:02d}{tenths % 600 // 10:02d}.{tenths % 10}"
     )
-
-
-def read(
-    sources: Sequence[Path], target: Path, survey: Survey, *, overwrite: bool = False, skip_broken: bool = False,
-    progress: Progress | None = None,
-) -> Report:  # fmt: skip
-    """Make a bundle of spec files; SourceError where one of them is broken and ``skip_broken`` is not given."""
-    report = Report(target)
-    tables = ("redshifts", "slits", "pointings")
-    with spectra_bundle(target, survey, sources, tables, expected=len(sources), overwrite=overwrite, report=report) as builder:
-        for done, path in enumerate(sources, start=1):
-            try:
-                builder.add(read_file(path, survey))
-            except SourceError as error:
-                if not skip_broken:
-                    raise
-                report.skipped.append(str(error))
-            if progress:
-                progress("spectra", done, len(sources))
-    return report
 
 
 def read_file(path: Path, survey: Survey) -> Reading:
@@ -205,3 +186,7 @@ def _pointing(pointing: str, plate: int, header: fits.Header, survey: Survey, co
             "footprint": circle(ra, dec, survey.option("plate_radius", float)), **common,
         }
     ]  # fmt: skip
+
+
+read = partial(read_files, read_file, ("redshifts", "slits", "pointings"))
+"""Make a bundle of spec files; see `ingest.readers.files.read_files`."""

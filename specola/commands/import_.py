@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,8 +61,10 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is th
 SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave out files that can not be read, and list them.")]
 
 
-def _survey_option(default: str) -> Any:
+def _survey_option(default: str, *value: str) -> Any:
+    """The option as part of an annotation, or with a value as the default of a parameter."""
     return typer.Option(
+        *value,
         "--survey",
         help=f"A survey.toml, its folder, or the name of a folder of inputs/ [default: {default}].",
         show_default=False,
@@ -118,79 +121,52 @@ def vandels(
     _tell(report, as_json=as_json)
 
 
-@_app.command(
-    epilog=_epilog(
-        "`specola import pandora sc_*.fits -o bundles/easylife`",
-        "`specola import pandora reduced/ -o bundles/mine --survey my/survey.toml`",
-    )
+def _one_spectrum_a_file(kind: str, default: str, pattern: str, about: str, *examples: str) -> None:
+    """Add the command that reads files of this kind, with ``ingest.readers.<kind>``."""
+
+    @_app.command(kind, help=about, epilog=_epilog(*examples))
+    def command(
+        sources: Sources,
+        output: Output,
+        *,
+        survey: str = _survey_option(default, default),
+        release: Release = None,
+        overwrite: Overwrite = False,
+        skip_broken: SkipBroken = False,
+        as_json: Json = False,
+    ) -> None:
+        reader = import_module(f"ingest.readers.{kind}")
+        with bars(quiet=as_json) as progress:
+            report = reader.read(
+                _files(sources, pattern, f"{pattern}.gz"), output, _survey(survey, release),
+                overwrite=overwrite, skip_broken=skip_broken, progress=progress,
+            )  # fmt: skip
+        _tell(report, as_json=as_json)
+
+
+_one_spectrum_a_file(
+    "pandora",
+    "easylife",
+    "sc_*.fits",
+    "EasyLife/PANDORA multi-extension files (flux, NOISE, SKY, EXR2D, THUMB).",
+    "`specola import pandora sc_*.fits -o bundles/easylife`",
+    "`specola import pandora reduced/ -o bundles/mine --survey my/survey.toml`",
 )
-def pandora(
-    sources: Sources,
-    output: Output,
-    *,
-    survey: Annotated[str, _survey_option("easylife")] = "easylife",
-    release: Release = None,
-    overwrite: Overwrite = False,
-    skip_broken: SkipBroken = False,
-    as_json: Json = False,
-) -> None:
-    """EasyLife/PANDORA multi-extension files (flux, NOISE, SKY, EXR2D, THUMB)."""
-    from ingest.readers import pandora as reader
-
-    with bars(quiet=as_json) as progress:
-        report = reader.read(
-            _files(sources, "sc_*.fits", "sc_*.fits.gz"), output, _survey(survey, release),
-            overwrite=overwrite, skip_broken=skip_broken, progress=progress,
-        )  # fmt: skip
-    _tell(report, as_json=as_json)
-
-
-@_app.command(epilog=_epilog("`specola import sdp ADP.*.fits -o bundles/eso`"))
-def sdp(
-    sources: Sources,
-    output: Output,
-    *,
-    survey: Annotated[str, _survey_option("esosdp")] = "esosdp",
-    release: Release = None,
-    overwrite: Overwrite = False,
-    skip_broken: SkipBroken = False,
-    as_json: Json = False,
-) -> None:
-    """ESO Science Data Products, one-dimensional spectra."""
-    from ingest.readers import sdp as reader
-
-    with bars(quiet=as_json) as progress:
-        report = reader.read(
-            _files(sources, "*.fits", "*.fits.gz"), output, _survey(survey, release),
-            overwrite=overwrite, skip_broken=skip_broken, progress=progress,
-        )  # fmt: skip
-    _tell(report, as_json=as_json)
-
-
-@_app.command(
-    epilog=_epilog(
-        "`specola import sdss spec-*.fits.gz -o bundles/sdss`", "`specola import sdss plates/ -o bundles/sdss --skip-broken`"
-    )
+_one_spectrum_a_file(
+    "sdp",
+    "esosdp",
+    "*.fits",
+    "ESO Science Data Products, one-dimensional spectra.",
+    "`specola import sdp ADP.*.fits -o bundles/eso`",
 )
-def sdss(
-    sources: Sources,
-    output: Output,
-    *,
-    survey: Annotated[str, _survey_option("sdss")] = "sdss",
-    release: Release = None,
-    overwrite: Overwrite = False,
-    skip_broken: SkipBroken = False,
-    as_json: Json = False,
-) -> None:
-    """SDSS and BOSS spectra (spec-PLATE-MJD-FIBER.fits)."""
-    from ingest.readers import sdss as reader
-
-    with bars(quiet=as_json) as progress:
-        report = reader.read(
-            _files(sources, "spec-*.fits", "spec-*.fits.gz"), output, _survey(survey, release),
-            overwrite=overwrite, skip_broken=skip_broken, progress=progress,
-        )  # fmt: skip
-    _tell(report, as_json=as_json)
+_one_spectrum_a_file(
+    "sdss",
+    "sdss",
+    "spec-*.fits",
+    "SDSS and BOSS spectra (spec-PLATE-MJD-FIBER.fits).",
+    "`specola import sdss spec-*.fits.gz -o bundles/sdss`",
+    "`specola import sdss plates/ -o bundles/sdss --skip-broken`",
+)
 
 
 @_app.command(
