@@ -13,7 +13,7 @@ import typer
 
 __all__ = ["COMMANDS", "app"]
 
-COMMANDS: tuple[str, ...] = ("organise", "simulate", "run", "redshift")
+COMMANDS: tuple[str, ...] = ("organise", "simulate", "run", "redshift", "lines", "stack")
 """Modules of :mod:`specola_pipeline.commands`, in the order of the help page."""
 
 app = typer.Typer(

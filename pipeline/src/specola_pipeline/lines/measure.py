@@ -1,0 +1,194 @@
+"""Flux, width, velocity and equivalent width of every listed line, with errors, and upper limits of what is not seen.
+
+Lines nearer to each other than four times their width are fitted together: Gaussians of one velocity and one intrinsic width, as
+wide as the line spread at the least, on a straight continuum. Fluxes and continuum are linear, velocity and width are not; the
+linear ones are solved for at each step of the others (variable projection, Golub & Pereyra 1973, SIAM J. Numer. Anal. 10, 413).
+Errors are of the whole covariance, from the noise that the spectrum itself shows (`specola_pipeline.redshift.prepare`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from specola_pipeline.redshift.lines import Line, line_list
+from specola_pipeline.redshift.prepare import Prepared
+from specola_pipeline.redshift.scan import SPEED_OF_LIGHT
+from specola_pipeline.redshift.spectrum import Floats
+
+__all__ = ["DETECTED", "LineMeasurement", "measure_lines"]
+
+DETECTED = 3.0
+"""A line is seen from this many standard deviations of its flux on."""
+_TOGETHER = 4.0
+"""Lines nearer than this times their width (standard deviation) share a fit."""
+_SIDE = 2500.0
+"""km/s of continuum on either side of the lines of a fit."""
+_FIXED_SIGMA = 100.0
+"""km/s, intrinsic: width at which a flux is measured where no line is seen."""
+_LIMITS = {False: (500.0, 600.0), True: (2000.0, 5000.0)}
+"""Largest velocity and largest intrinsic width (km/s), by whether lines are broad (a quasar's)."""
+
+
+@dataclass(frozen=True)
+class LineMeasurement:
+    """One line of one spectrum; None is what is not known. Fluxes are in the spectrum's unit times Angstrom."""
+
+    line: str
+    wave_rest: float
+    """Angstrom in vacuum."""
+    flux: float
+    """Positive in emission, negative in absorption. Of a line that is not seen: at velocity 0 and with a width of 100 km/s."""
+    flux_err: float
+    flux_limit: float | None
+    """Three standard deviations, where the line is not seen; |flux| is below it."""
+    ew: float | None
+    """Equivalent width at rest, Angstrom, positive in emission; None where the continuum is not seen at three sigma."""
+    ew_err: float | None
+    sigma: float | None
+    """Intrinsic standard deviation, km/s: that of the line spread is taken out."""
+    sigma_err: float | None
+    velocity: float | None
+    """Of the line with respect to the redshift, km/s."""
+    velocity_err: float | None
+    snr: float
+    detected: bool
+
+
+def measure_lines(data: Prepared, z: float, *, broad: bool = False) -> tuple[LineMeasurement, ...]:
+    """All lines of the list that the spectrum covers at a redshift, in order of wavelength.
+
+    Parameters
+    ----------
+    data
+        The prepared spectrum.
+    z
+        Its redshift.
+    broad
+        Whether lines may be as broad and as shifted as a quasar's.
+    """
+    width = float(np.hypot(data.sigma * SPEED_OF_LIGHT, _FIXED_SIGMA))
+    found: list[LineMeasurement] = []
+    for lines in _clusters(z, width, data):
+        found += _fit(data, z, lines, broad=broad)
+    return tuple(found)
+
+
+def _clusters(z: float, width: float, data: Prepared) -> list[list[Line]]:
+    """The lines that are covered, near ones together."""
+    clusters: list[list[Line]] = []
+    reach = 2 * width / SPEED_OF_LIGHT
+    for line in sorted(line_list(), key=lambda one: one.wave):
+        wave = line.wave * (1 + z)
+        near = np.abs(np.log(data.wave / wave)) < reach
+        # Pixels on both sides of the line's centre and enough of them: a line at the end of a spectrum is not measured.
+        if near.sum() < 3 or not data.wave[near][0] < wave < data.wave[near][-1]:
+            continue
+        if clusters and np.log(line.wave / clusters[-1][-1].wave) * SPEED_OF_LIGHT < _TOGETHER * width:
+            clusters[-1].append(line)
+        else:
+            clusters.append([line])
+    return clusters
+
+
+class _Model:
+    """The fit of one cluster: pixels, and the design matrix at a velocity and a width."""
+
+    def __init__(self, data: Prepared, z: float, lines: list[Line]) -> None:
+        self.rest = np.array([line.wave for line in lines])
+        self.centres = self.rest * (1 + z)
+        spread = max(_SIDE, 8 * data.sigma * SPEED_OF_LIGHT) / SPEED_OF_LIGHT
+        low, high = np.searchsorted(data.wave, [self.centres[0] * np.exp(-spread), self.centres[-1] * np.exp(spread)])
+        self.wave, self.flux = data.wave[low:high], data.flux[low:high]
+        self.root = np.sqrt(data.noise_ivar[low:high])
+        self.lsf = data.sigma
+        # Other lines nearby would bend the continuum: their pixels count little unless they are lines of this fit.
+        for other in line_list():
+            if not np.isclose(other.wave, self.rest).any():
+                away = np.abs(np.log(self.wave / (other.wave * (1 + z)))) < 2.5 * self.lsf
+                own = (np.abs(np.log(self.wave[:, np.newaxis] / self.centres)) < 3 * self.lsf).any(axis=1)
+                self.root = np.where(away & ~own, 0.0, self.root)
+        self.x = (self.wave - self.centres.mean()) / (np.ptp(self.wave) or 1.0)
+
+    def design(self, velocity: float, sigma: float) -> Floats:
+        """Columns: a Gaussian of unit flux for each line, then constant and slope; shape (pixels, lines + 2)."""
+        width = np.hypot(self.lsf, sigma / SPEED_OF_LIGHT)
+        centres = self.centres * (1 + velocity / SPEED_OF_LIGHT)
+        x = np.log(self.wave[:, np.newaxis] / centres) / width
+        lines = np.exp(-0.5 * x * x) / (np.sqrt(2 * np.pi) * width * centres)
+        return np.column_stack([lines, np.ones_like(self.x), self.x])
+
+    def solve(self, design: Floats) -> Floats:
+        """The linear parameters, by weighted least squares."""
+        return np.asarray(np.linalg.lstsq(design * self.root[:, np.newaxis], self.flux * self.root, rcond=None)[0])
+
+    def residual(self, free: Floats) -> Floats:
+        """Weighted residuals at a velocity and a width, both in units of 100 km/s."""
+        design = self.design(100 * free[0], 100 * free[1])
+        return np.asarray((self.flux - design @ self.solve(design)) * self.root)
+
+    def covariance(self, velocity: float, sigma: float, linear: Floats, *, free: bool) -> Floats:
+        """Of the linear parameters and, if ``free``, velocity and width; shape (n, n)."""
+        columns = [self.design(velocity, sigma)]
+        if free:
+            for dv, ds in ((1.0, 0.0), (0.0, 1.0)):
+                up, down = self.design(velocity + dv, sigma + ds), self.design(velocity - dv, abs(sigma - ds))
+                columns.append(((up - down) @ linear / 2)[:, np.newaxis])
+        weighted = np.hstack(columns) * self.root[:, np.newaxis]
+        return np.asarray(np.linalg.pinv(weighted.T @ weighted, rcond=1e-12))
+
+
+def _fit(data: Prepared, z: float, lines: list[Line], *, broad: bool) -> list[LineMeasurement]:
+    model = _Model(data, z, lines)
+    if np.count_nonzero(model.root) < len(lines) + 4:
+        return []
+    fastest, widest = _LIMITS[broad]
+    fixed = model.solve(model.design(0.0, _FIXED_SIGMA))
+    start = (0.0, 10.0) if broad else (0.0, 1.0)
+    best = least_squares(model.residual, start, bounds=([-fastest / 100, 0.0], [fastest / 100, widest / 100]), x_scale=(1.0, 1.0))
+    velocity, sigma = 100 * float(best.x[0]), 100 * float(best.x[1])
+    linear = model.solve(model.design(velocity, sigma))
+    errors = _errors(model.covariance(velocity, sigma, linear, free=True))
+    fixed_covariance = model.covariance(0.0, _FIXED_SIGMA, fixed, free=False)
+    # A fit that ran to the end of what is allowed has found something else than the line.
+    inside = abs(velocity) < 0.98 * fastest and sigma < 0.98 * widest
+    rows = []
+    for number, line in enumerate(lines):
+        seen = bool(inside and _signed(line, linear[number]) >= DETECTED * errors[number] > 0)
+        values, covariance = (linear, None) if seen else (fixed, fixed_covariance)
+        error = float(errors[number] if covariance is None else np.sqrt(covariance[number, number]))
+        rows.append(_row(data, model, z, line, number, values, error, (velocity, sigma, errors), seen=seen))
+    return rows
+
+
+def _signed(line: Line, flux: float) -> float:
+    """How strongly the line is there in the sense in which it can be."""
+    return float({"emission": flux, "absorption": -flux}.get(line.kind, abs(flux)))
+
+
+def _errors(covariance: Floats) -> Floats:
+    return np.asarray(np.sqrt(np.maximum(np.diag(covariance), 0.0)))
+
+
+def _row(
+    data: Prepared, model: _Model, z: float, line: Line, number: int, values: Floats, error: float,
+    shape: tuple[float, float, Floats], *, seen: bool,
+) -> LineMeasurement:  # fmt: skip
+    velocity, sigma, errors = shape
+    flux = float(values[number])
+    x = (model.centres[number] - model.centres.mean()) / (np.ptp(model.wave) or 1.0)
+    level = float(values[-2] + values[-1] * x)
+    # The continuum at the line is known about as well as its constant.
+    level_error = float(errors[model.rest.size])
+    ew = ew_err = None
+    if level > DETECTED * level_error:
+        ew = flux / level / (1 + z)
+        ew_err = float(np.hypot(error / level, flux * level_error / level**2) / (1 + z))
+    return LineMeasurement(
+        line.name, line.wave, flux * data.scale, error * data.scale, None if seen else DETECTED * error * data.scale, ew, ew_err,
+        sigma if seen else None, float(errors[-1]) if seen else None,
+        velocity if seen else None, float(errors[-2]) if seen else None,
+        flux / error if error > 0 else 0.0, seen,
+    )  # fmt: skip
