@@ -12,7 +12,7 @@ from __future__ import annotations
 import fcntl
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ import psycopg2
 import pyarrow.parquet as pq
 
 from ingest.announce import announce
+from ingest.bulk.listing import FOLDER, refresh_listing
 from ingest.check import ReadFiles, check_bundle
 from ingest.definitions import note_definitions
 from ingest.errors import IngestError, ReleaseError
@@ -33,7 +34,7 @@ from ingest.rows import copy_columns, copy_stream, product_columns, product_stre
 from ops.house import Archive
 from specola_bundle.bundle import Bundle, write_whole
 
-__all__ = ["Approve", "Ingested", "change_lock", "ingest_bundle", "loaded_releases", "remove_release"]
+__all__ = ["Approve", "Ingested", "change_lock", "follow", "ingest_bundle", "loaded_releases", "remove_release"]
 
 Approve = Callable[[Fingerprints], None]
 """Called with what is in the tables, after COPY and before the commit; where it raises an IngestError nothing is changed."""
@@ -77,6 +78,7 @@ def ingest_bundle(
     read_files: ReadFiles = True,
     previews: bool = True,
     plots: Path | None = None,
+    download: bool = False,
     approve: Approve | None = None,
     progress: Progress | None = None,
 ) -> Ingested:
@@ -95,6 +97,8 @@ def ingest_bundle(
         Make the plots.
     plots
         A folder of plots of these spectra that another archive has made; those that are there are linked and not drawn again.
+    download
+        Make its files for download (docs/bulk.md), which appear with it.
     approve
         Looks at what was loaded, before the commit.
 
@@ -116,6 +120,8 @@ def ingest_bundle(
             with Loader(archive) as loader:
                 archive.products.mkdir(parents=True, exist_ok=True)
                 part = stage_products(bundle, archive.products, previews=previews, plots=plots, progress=progress)
+                if download:
+                    _make_download(bundle, archive, part, progress)
                 rows = _load(loader, bundle, archive, part, previews=previews, approve=approve, progress=progress)
         except (IngestError, OSError) as error:
             _clean_up(bundle, archive, error)
@@ -123,7 +129,7 @@ def ingest_bundle(
         finally:
             _discard_preparations(bundle, archive)
         note_definitions(archive, bundle.schema)
-        announce(archive, rd_id(bundle.schema))
+        _tell(archive, bundle.schema)
     return Ingested(bundle.schema, rows, already=False)
 
 
@@ -137,7 +143,7 @@ def _clean_up(bundle: Bundle, archive: Archive, error: Exception) -> None:
         return
     if present is None:
         _remove_files(archive, bundle.schema)
-        announce(archive, rd_id(bundle.schema))
+        _tell(archive, bundle.schema)
     if isinstance(error, IngestError):
         raise error
     raise IngestError(f"the disk refused, and the archive is as before: {error}") from error
@@ -171,7 +177,28 @@ def remove_release(schema: str, archive: Archive, *, withdrawn: str | None = Non
             if schema in loaded_releases(archive, settled=True):
                 raise
         _remove_files(archive, schema)
-        announce(archive, rd_id(schema))
+        _tell(archive, schema)
+
+
+def follow(archive: Archive, schema: str) -> None:
+    """Have files, servers and lists follow the database after a change of a release that was interrupted; may be repeated."""
+    with change_lock(archive):
+        if schema not in loaded_releases(archive, settled=True):
+            _remove_files(archive, schema)
+        _tell(archive, schema)
+
+
+def _tell(archive: Archive, schema: str) -> None:
+    announce(archive, rd_id(schema))
+    # The release did come or go, whatever becomes of the list, which `specola up` and the next change write anew.
+    with suppress(OSError):
+        refresh_listing(archive)
+
+
+def _make_download(bundle: Bundle, archive: Archive, part: Path, progress: Progress | None) -> None:
+    from ingest.bulk.export import export_release  # HEALPix and the like, only where files are made
+
+    export_release(bundle, part / FOLDER, url=archive.url, publisher=archive.title, overwrite=True, progress=progress)
 
 
 def _remove_files(archive: Archive, schema: str) -> None:
@@ -188,7 +215,7 @@ def _incoming(archive: Archive) -> Path:
 def _already(bundle: Bundle, archive: Archive, present: str) -> Ingested:
     if present == bundle.identity:
         # An ingest that was killed right after its commit has told nobody.
-        announce(archive, rd_id(bundle.schema))
+        _tell(archive, bundle.schema)
         return Ingested(bundle.schema, bundle.description["counts"], already=True)
     raise ReleaseError(
         f"{bundle.path / 'bundle.json'}: found release {bundle.schema}, expected one the archive does not have:"

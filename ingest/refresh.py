@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ingest.announce import announce
+from ingest.bulk.listing import refresh_listing
 from ingest.definitions import follows_definitions, note_definitions
 from ingest.errors import IngestError
 from ingest.load import change_lock, loaded_releases
@@ -44,4 +45,5 @@ def refresh_releases(archive: Archive, report: Callable[[str], None]) -> list[st
         note_definitions(archive, schema)
         announce(archive, rd_id(schema))
         done.append(schema)
+    refresh_listing(archive)
     return done

@@ -44,6 +44,7 @@ class Archive:
     :ivar gavorc: file GAVOSETTINGS names, for commands; the first server uses it too
     :ivar products: folder of the product files; accrefs are relative to it
     :ivar url: base URL users see, without a final slash
+    :ivar title: its name on its pages
     :ivar servers: its DaCHS processes, one at least
     :ivar cluster: name of the private cluster, None on an existing server
     """
@@ -53,6 +54,7 @@ class Archive:
     gavorc: Path
     products: Path
     url: str
+    title: str
     servers: tuple[Server, ...]
     cache: Path | None
     """Folder in which nginx keeps answers for a minute; None where it keeps none."""

@@ -16,7 +16,7 @@ from ops.errors import SettingsError
 from ops.files import render, secret, write
 from ops.house import Archive, Cluster, House, Server
 
-__all__ = ["Service", "defaultmeta", "render_all", "services", "sitename"]
+__all__ = ["Service", "defaultmeta", "render_all", "services"]
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,6 @@ def services(house: House) -> tuple[Service, ...]:
     return tuple(found)
 
 
-def sitename(house: House, archive: Archive) -> str:
-    """Title of an archive."""
-    return f"{house.sitename} (staging)" if archive.name == "staging" else house.sitename
-
-
 def defaultmeta(house: House, archive: Archive) -> str:
     """Text of DaCHS's defaultmeta.txt: who runs this archive."""
     created = house.var / "created"
@@ -94,7 +89,7 @@ def defaultmeta(house: House, archive: Archive) -> str:
     return render(
         house.repository / "etc" / "defaultmeta.txt.in",
         {
-            "sitename": sitename(house, archive),
+            "sitename": archive.title,
             "authority": house.authority,
             "contact": house.contact,
             "url": archive.url,
@@ -168,7 +163,7 @@ def _gavorc(house: House, archive: Archive, server: Server, memory: int) -> str:
             "port": server.port,
             "suffix": server.suffix,
             "url": archive.url,
-            "sitename": sitename(house, archive),
+            "sitename": archive.title,
             "adminpasswd": secret(house.secrets / f"{archive.name}-admin"),
             "index_memory": _between(64, memory // 16, 2000),
             "authority": house.authority,

@@ -223,6 +223,7 @@ class House:
             gavorc=self.etc / f"gavo-{name}.rc",
             products=self.var / "products" / name,
             url=url,
+            title=f"{self.sitename} (staging)" if name == "staging" else self.sitename,
             servers=self._servers(name, number),
             cache=self.var / "nginx" / "cache-public" if name == "public" else None,
             authority=self.authority,

@@ -125,11 +125,12 @@ def backup(house: House, folder: Path, *, keep: int = 0, report: Report = lambda
         raise OpsError(f"the backup in {folder} failed: {error}", remedy) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+    if keep:
+        # Out of sight first: killed in the middle, what is left is nobody's backup.
+        for old in sorted(path for path in folder.glob(f"{_PREFIX}*") if (path / "backup.json").exists())[:-keep]:
+            old.rename(folder / f".{old.name}.part")
     for left in folder.glob(f".{_PREFIX}*.part"):
         shutil.rmtree(left, ignore_errors=True)
-    if keep:
-        for old in sorted(path for path in folder.glob(f"{_PREFIX}*") if (path / "backup.json").exists())[:-keep]:
-            shutil.rmtree(old)
     return Kept(folder / name, len(sums) + 1, size, linked)
 
 

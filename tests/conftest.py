@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import requests
 
-from ingest.bulk.export import publish_bulk
+from ingest.bulk.publish import publish_bulk
 from ingest.check import check_bundle
 from ingest.load import ingest_bundle, loaded_releases, remove_release
 from ingest.mock.setup import Mock

@@ -95,7 +95,7 @@ def histogram(data: Histogram, label: str, what: str, about: str) -> str:
 
 
 def rates(data: Sequence[Rate], label: str, about: str) -> str:
-    """Shares as a function of magnitude, with the binomial error of each."""
+    """Shares as a function of magnitude or redshift, with the binomial error of each."""
     used = np.any([one.shown for one in data], axis=0)
     edges = data[0].edges
     first, last = np.flatnonzero(used)[[0, -1]] if used.any() else (0, len(used) - 1)
@@ -105,14 +105,16 @@ def rates(data: Sequence[Rate], label: str, about: str) -> str:
         yield from axes.frame(label, "share", per_cent=True)
         for number, one in enumerate(data):
             middle = (edges[:-1] + edges[1:]) / 2
-            points = []
-            for x, good, every in zip(middle[one.shown], one.good[one.shown], one.all[one.shown], strict=True):
+            # Bins with too few objects break the line.
+            path = ""
+            for place in np.flatnonzero(one.shown):
+                x, good, every = middle[place], one.good[place], one.all[place]
                 share = good / every
                 error = float(np.sqrt(max(share * (1 - share), 0.25 / every) / every))
                 low, high = max(share - error, 0.0), min(share + error, 1.0)
                 yield f'<path class="line {_SERIES[number]}" d="M{axes.px(x)} {axes.py(low)}V{axes.py(high)}"/>'
-                points.append(f"{axes.px(x)} {axes.py(share)}")
-            yield f'<path class="line {_SERIES[number]}" d="M{"L".join(points)}"/>' if points else ""
+                path += f"{'L' if place and one.shown[place - 1] else 'M'}{axes.px(x)} {axes.py(share)}"
+            yield f'<path class="line {_SERIES[number]}" d="{path}"/>' if path else ""
         yield from _legend([one.name for one in data])
 
     return _svg(content(), about)

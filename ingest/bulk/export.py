@@ -1,4 +1,4 @@
-"""Make the files of a release for download, and put them where the archive serves them."""
+"""Make the files of a release for download."""
 
 from __future__ import annotations
 
@@ -7,27 +7,22 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ingest.bulk.catalogues import write_fits, write_parquet
 from ingest.bulk.citation import bibtex, citation_cff, datacite, readme
 from ingest.bulk.hats import write_hats
-from ingest.bulk.page import File, index_page, release_page, size_text
+from ingest.bulk.listing import ABOUT
+from ingest.bulk.page import File, release_page
 from ingest.bulk.statistics import statistics_of
 from ingest.bulk.tars import write_tars
 from ingest.errors import IngestError, ReleaseError
 from ingest.findings import Progress
-from ingest.load import change_lock, loaded_releases
 from ingest.rd import published_title
-from ops.house import Archive
-from specola_bundle.bundle import Bundle, sha256_of, write_whole
+from specola_bundle.bundle import Bundle, sha256_of
 
-__all__ = ["FOLDER", "Exported", "export_release", "publish_bulk", "refresh_index"]
+__all__ = ["Exported", "export_release"]
 
-FOLDER = "bulk"
-"""Name of the folder of these files among a release's products."""
 _SUMS = "SHA256SUMS"
-_ABOUT = "release.json"
 
 
 @dataclass(frozen=True)
@@ -112,7 +107,7 @@ def _make(bundle: Bundle, folder: Path, url: str, publisher: str, progress: Prog
     record = datacite(about, publisher, page_url, size=size)
     (folder / "datacite.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
     summary = {"schema": bundle.schema, "title": published_title(about), "bundle": bundle.identity, "size": size}
-    (folder / _ABOUT).write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    (folder / ABOUT).write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", "utf-8")
     files = [_file(path, folder, spectra) for path in sorted(folder.rglob("*")) if path.is_file()]
     order = ("Catalogues", "Spectra", "About the release", "Catalogue by HEALPix pixel (HATS)")
     files.sort(key=lambda one: order.index(one.group))
@@ -163,48 +158,6 @@ def _file(path: Path, folder: Path, spectra: Mapping[str, int]) -> File:
     about = {
         "README.md": "to begin with", "CITATION.cff": "how to cite, for GitHub and Zenodo", "citation.bib": "BibTeX",
         "datacite.json": "metadata of a DOI", "bundle.json": "contents and checksums", "provenance.json": "W3C PROV",
-        _ABOUT: "name and size, for programs",
+        ABOUT: "name and size, for programs",
     }  # fmt: skip
     return File(name, size, "About the release", about.get(name, ""))
-
-
-def publish_bulk(bundle: Bundle, archive: Archive, *, sitename: str = "", progress: Progress | None = None) -> Exported:
-    """Make the download of a release that is in an archive, where its nginx serves it: ``/bulk/<schema>/``.
-
-    Made again it replaces the former one. It goes away with the release.
-
-    Raises
-    ------
-    ReleaseError
-        The archive does not have this very bundle.
-    IngestError
-        The disk refused.
-    """
-    with change_lock(archive):
-        present = loaded_releases(archive, settled=True).get(bundle.schema)
-        if present != bundle.identity:
-            found = "no such release" if present is None else f"a release made of another bundle ({present[:12]}…)"
-            raise ReleaseError(
-                f"{bundle.path}: found {found} in the {archive.name} archive, expected {bundle.schema} made of this bundle;"
-                " ingest or promote it first"
-            )
-        if marker := next((archive.products / bundle.schema).rglob("*.embargo"), None):
-            raise ReleaseError(
-                f"{marker}: found an embargo, expected a release that is public as a whole;"
-                " its tars would give away what is held back"
-            )
-        folder = archive.products / bundle.schema / FOLDER
-        done = export_release(bundle, folder, url=archive.url, publisher=sitename, overwrite=True, progress=progress)
-        refresh_index(archive, sitename)
-    return done
-
-
-def refresh_index(archive: Archive, sitename: str = "") -> None:
-    """Write the list of all downloads of an archive, ``/bulk/``."""
-    found: list[tuple[str, str, str]] = []
-    for path in sorted(archive.products.glob(f"*/{FOLDER}/{_ABOUT}")):
-        about: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        found.append((about["schema"], about["title"], size_text(about["size"])))
-    target = archive.products / f"{FOLDER}.html"
-    write_whole(target, index_page(sitename or "Archive", found).encode())
-    target.chmod(0o644)

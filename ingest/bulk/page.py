@@ -112,6 +112,9 @@ def _charts(statistics: Statistics) -> Iterator[str]:
         figures.append(
             (charts.rates(statistics.rates, label, "Completeness as a function of magnitude"), _rates(statistics.rates))
         )
+    if statistics.colour is not None:
+        one = [statistics.colour]
+        figures.append((charts.rates(one, "photometric redshift", "Completeness as a function of redshift"), _rates(one)))
     if figures:
         yield '<h2 id="figures">In figures</h2><div class="charts">'
         yield from (f"<figure>{svg}<figcaption>{caption}</figcaption></figure>" for svg, caption in figures)
@@ -134,7 +137,7 @@ def _numbers(statistics: Statistics) -> Iterator[str]:
                 cells = "".join(f'<td class="number">{counts[number]:,}</td>' for counts in data.counts.values())
                 yield f"<tr><td>{data.edges[number]:.6g}</td><td>{data.edges[number + 1]:.6g}</td>{cells}</tr>"
             yield "</table></div>"
-    for one in statistics.rates:
+    for one in (*statistics.rates, *([statistics.colour] if statistics.colour else [])):
         yield f'<h3>{one.name}</h3><div class="scroll"><table><tr><th scope="col">from</th><th scope="col">to</th>'
         yield '<th scope="col" class="number">good</th><th scope="col" class="number">of</th></tr>'
         for number in range(len(one.edges) - 1):

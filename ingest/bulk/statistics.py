@@ -38,7 +38,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Rate:
-    """A share of objects as a function of magnitude: ``good`` of ``all`` in each bin, shapes (n_bins,)."""
+    """A share of objects as a function of magnitude or redshift: ``good`` of ``all`` in each bin, shapes (n_bins,)."""
 
     name: str
     meaning: str
@@ -69,6 +69,9 @@ class Statistics:
     flags: list[tuple[str, int]] = field(default_factory=list)
     classes: list[tuple[str, int]] = field(default_factory=list)
     rates: list[Rate] = field(default_factory=list)
+    """By magnitude."""
+    colour: Rate | None = None
+    """By photometric redshift."""
     band: str = ""
     outlines: list[Floats] = field(default_factory=list)
     """Footprints of the pointings, shape (n_corners, 2), degrees."""
@@ -84,11 +87,12 @@ def statistics_of(bundle: Bundle) -> Statistics:
         bundle, "redshifts", ("object_id", "z", "class", "flag_label", "confidence", "secure", "best", "secondary", "ra", "dec")
     )
     photometry = _columns(
-        bundle, "photometry", ("object_id", "mag_selection", "band_selection", "target", "observed", "ra", "dec")
+        bundle, "photometry", ("object_id", "mag_selection", "band_selection", "photoz", "target", "observed", "ra", "dec")
     )
     _of_spectra(found, spectra)
     _of_redshifts(found, redshifts)
     _completeness(found, photometry, redshifts)
+    _selection(found, photometry)
     for polygon in (
         _columns(bundle, "pointings", ("footprint",)).get("footprint", pa.array([], pa.list_(pa.float64()))).to_pylist()
     ):
@@ -227,6 +231,26 @@ def _completeness(found: Statistics, photometry: Mapping[str, Any], redshifts: M
     if detected.any():
         meaning = "redshifts with confidence 2, 3, 4, 8 or 9, of the targets observed and detected"
         found.rates.append(_rate("SSR", meaning, edges, magnitude, detected, success))
+
+
+def _selection(found: Statistics, photometry: Mapping[str, Any]) -> None:
+    """CSR: share of the parent catalogue, as bright as the targets, that the (colour) selection took, in bins of redshift.
+
+    As Garilli et al. 2014 (A&A 562, A23) have it, but by photometric redshift, which the whole parent catalogue has.
+    """
+    if not {"mag_selection", "photoz", "target"} <= set(photometry):
+        return
+    magnitude, redshift = _numbers(photometry["mag_selection"]), _numbers(photometry["photoz"])
+    target = _flags(photometry["target"])
+    if not (target & np.isfinite(magnitude)).any():
+        return
+    limits = magnitude[target & np.isfinite(magnitude)]
+    bright = np.isfinite(redshift) & (magnitude >= limits.min()) & (magnitude <= limits.max())
+    if (bright & target).any() and (bright & ~target).any():
+        low, high = np.quantile(redshift[bright], [0.0, 0.995])
+        edges = 0.1 * np.arange(np.floor(low / 0.1), np.floor(high / 0.1) + 2)
+        meaning = "objects of the parent catalogue that passed the selection, of all as bright as the targets"
+        found.colour = _rate("CSR", meaning, edges, redshift, bright, bright & target)
 
 
 def _rate(

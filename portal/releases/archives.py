@@ -13,13 +13,15 @@ from ingest.check import check_bundle
 from ingest.errors import IngestError, ReleaseError
 from ingest.findings import Progress
 from ingest.fingerprint import Fingerprints, differences, fingerprints
-from ingest.load import ingest_bundle, loaded_releases, remove_release
+from ingest.load import follow, ingest_bundle, loaded_releases, remove_release
 from ingest.products import spectrum_accref, work_accref
 from ops.house import Archive
 from portal.releases.models import Release
 from specola_bundle.bundle import Bundle, sha256_of
 
-__all__ = ["copy_to_public", "holds", "load_staging", "public", "staging", "tables_of", "take_out", "verify_staged"]
+__all__ = [
+    "copy_to_public", "follow", "holds", "load_staging", "public", "staging", "tables_of", "take_out", "verify_staged",
+]  # fmt: skip
 
 
 def staging() -> Archive:
@@ -61,8 +63,13 @@ def load_staging(folder: Path, release: Release, progress: Progress | None = Non
     found: dict[str, Fingerprints] = {}
     archive = staging()
     done = ingest_bundle(
-        folder, archive, read_files=False, approve=lambda tables: found.update(tables=tables), progress=progress
-    )  # fmt: skip
+        folder,
+        archive,
+        read_files=False,
+        download=True,
+        approve=lambda tables: found.update(tables=tables),
+        progress=progress,
+    )
     return tables_of(archive, release) if done.already or "tables" not in found else found["tables"]
 
 
@@ -133,7 +140,7 @@ def copy_to_public(folder: Path, release: Release, expected: Fingerprints, progr
 
     plots = staging().products / release.schema / "previews"
     archive = public()
-    done = ingest_bundle(folder, archive, read_files=False, plots=plots, approve=approve, progress=progress)
+    done = ingest_bundle(folder, archive, read_files=False, plots=plots, download=True, approve=approve, progress=progress)
     if done.already:
         approve(tables_of(archive, release))
     return expected

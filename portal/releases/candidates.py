@@ -107,6 +107,8 @@ def _now() -> str:
 def add(schema: str, bundle: Path, *, by: User, reason: str, spectra: Collection[str] | None = None) -> Release:
     """Add a bundle, or some of its spectra, to a candidate. Its tables are checked now, its files when the release is frozen.
 
+    Where the bundle was made anew since it was added from the same place, this takes the place of all that came from there.
+
     Raises
     ------
     ReleaseError

@@ -36,10 +36,12 @@ def freeze(schema: str, *, by: User, reason: str, progress: Progress | None = No
         It is no candidate, or has nothing in it.
     BundleError
         A bundle breaks the contract, was changed since it was added, or a spectrum or redshift is not ready for release.
+    ProductError
+        Spectra break the standard of spectrum files (ESO-044286): every rule that is broken, and in how many files.
     """
     said = why(reason)
     with working(schema, Action.FREEZE, by) as (release, _):
-        sources = [row.source for row in release.sources.all()]
+        sources = [row.source for row in release.content]
         if not sources:
             raise ReleaseError(
                 f"freeze {schema}: found a release without content, expected bundles; add one with `specola release add`"
@@ -58,6 +60,7 @@ def freeze(schema: str, *, by: User, reason: str, progress: Progress | None = No
             release.save(update_fields=["bundle_sha256", "seal_sha256", "counts", "files", "head"])
             details: dict[str, Any] = {"bundle_sha256": release.bundle_sha256, "seal_sha256": release.seal_sha256}
             details |= {"files": release.files, "counts": release.counts, "checked": dict(sealed.said)}
+            details |= {"unknown_keywords": dict(sealed.unknown)}
             note(release, Action.FREEZE, by=by, reason=said, details=details)
     return release
 

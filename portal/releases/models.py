@@ -86,6 +86,13 @@ class Release(models.Model):
         return folder
 
     @property
+    def content(self) -> list[ReleaseSource]:
+        """What it consists of: all that was added, but of a bundle that was made anew and added again only the last."""
+        rows = list(self.sources.all())
+        last = {row.path: row.identity for row in rows}
+        return [row for row in rows if row.identity == last[row.path]]
+
+    @property
     def embargo_until(self) -> datetime | None:
         """The end of its embargo, as last set."""
         event = self.events.filter(action=Action.EMBARGO, phase=Phase.DONE).last()

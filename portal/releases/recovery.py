@@ -14,6 +14,7 @@ from typing import Any
 from django.db import transaction
 
 from ingest.fingerprint import Fingerprints
+from ops.house import Archive
 from portal.accounts.models import Survey, User
 from portal.releases import archives
 from portal.releases.history import note, open_intent
@@ -66,7 +67,10 @@ def settle(release: Release) -> ReleaseEvent | None:
     if intent is None:
         return None
     action, said = Action(intent.action), {"by": intent.actor, "reason": intent.reason}
-    if not _committed(release, action):
+    committed = _committed(release, action)
+    for archive in _concerned(action):
+        archives.follow(archive, release.schema)
+    if not committed:
         why = "interrupted; the archive is as before"
         note(release, action, by=intent.actor, reason=why, phase=Phase.ABANDONED, details={"intent": intent.number})
     elif action is Action.STAGE:
@@ -84,10 +88,13 @@ def _settled(intent: ReleaseEvent) -> Mapping[str, Any]:
     return {**intent.details, "settled": intent.number}
 
 
+def _concerned(action: Action) -> tuple[Archive, ...]:
+    """The archives that an action changes."""
+    one = {Action.STAGE: archives.staging, Action.PROMOTE: archives.public}.get(action)
+    return (archives.staging(), archives.public()) if one is None else (one(),)
+
+
 def _committed(release: Release, action: Action) -> bool:
     """Whether what was begun has happened."""
-    if action is Action.STAGE:
-        return archives.holds(archives.staging(), release)
-    if action is Action.PROMOTE:
-        return archives.holds(archives.public(), release)
-    return not any(archives.holds(archive, release) for archive in (archives.staging(), archives.public()))
+    held = [archives.holds(archive, release) for archive in _concerned(action)]
+    return not any(held) if action is Action.WITHDRAW else all(held)

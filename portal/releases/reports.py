@@ -23,7 +23,7 @@ def _row(release: Release) -> dict[str, Any]:
         "release": release.schema,
         "state": release.state,
         "title": release.head.get("title", ""),
-        "spectra": release.counts.get("spectra", sum(source.n_spectra for source in release.sources.all())),
+        "spectra": release.counts.get("spectra", sum(source.n_spectra for source in release.content)),
         "since": last.at.isoformat(timespec="seconds") if last else None,
         "by": last.username if last else None,
         "embargo_until": until.isoformat(timespec="minutes") if until else None,
@@ -42,7 +42,7 @@ def shown(release: Release) -> dict[str, Any]:
         "folder": str(release.folder) if release.seal_sha256 else None,
         "sources": [
             {"path": source.path, "sha256": source.identity, "spectra": source.n_spectra, "all": source.spectra is None}
-            for source in release.sources.all()
+            for source in release.content
         ],
         "begun": intent.action if intent else None,
         "history_broken_at": broken_link(release),

@@ -18,18 +18,21 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from django.conf import settings
 
 from ingest.assemble import Source, assemble
+from ingest.bulk.export import export_release
 from ingest.check import check_bundle
 from ingest.errors import IngestError, ReleaseError
 from ingest.findings import Progress
 from ingest.readiness import check_ready, what_is_said
 from ingest.seal import seal, sealed_files, verify_seal
+from ingest.standard import check_products
 from portal.releases.models import Release
 from portal.releases.states import FROZEN, State
 from specola_bundle.bundle import Bundle
 
-__all__ = ["Sealed", "bundle_folder", "export", "keep", "verify"]
+__all__ = ["Sealed", "bundle_folder", "export", "export_download", "keep", "verify"]
 
 SUMS = "SHA256SUMS"
 
@@ -46,6 +49,8 @@ class Sealed:
     """Its bundle.json."""
     said: Mapping[str, bool]
     """Whether it spoke of quality control and reconciliation."""
+    unknown: Mapping[str, int]
+    """Keywords that spectra lack because nobody knows their values, and the number of spectra."""
     seal_sha256: str
     """SHA-256 of its SHA256SUMS."""
     files: int
@@ -86,6 +91,8 @@ def keep(folder: Path, description: Mapping[str, Any], sources: list[Source], pr
     ------
     BundleError
         A source or the whole breaks the contract, or somebody is not done with a spectrum or a redshift.
+    ProductError
+        Spectra break the standard of spectrum files.
     """
     part = folder.with_name(f".{folder.name}.part")
     _remove(part)
@@ -95,13 +102,14 @@ def keep(folder: Path, description: Mapping[str, Any], sources: list[Source], pr
         # Every file is hashed here, once; the seal takes the sums from the manifest, which it has just been found to agree with.
         bundle = check_bundle(part / "bundle", progress=progress)
         check_ready(bundle)
+        unknown = check_products(bundle, progress)
         sums = seal(part / "bundle", part / SUMS, _known(bundle))
         with (part / SUMS).open("rb") as lines:
             files = sum(1 for _ in lines)
     except BaseException:
         _remove(part)
         raise
-    return Sealed(part, folder, bundle.identity, bundle.description, what_is_said(bundle), sums, files)
+    return Sealed(part, folder, bundle.identity, bundle.description, what_is_said(bundle), unknown, sums, files)
 
 
 def verify(release: Release, progress: Progress | None = None) -> Path:
@@ -145,6 +153,22 @@ def export(release: Release, target: Path, progress: Progress | None = None) -> 
         _remove(part)
         raise IngestError(f"export {release.schema}: the disk refused: {error}; nothing is at {target}") from error
     return number
+
+
+def export_download(release: Release, target: Path, progress: Progress | None = None) -> int:
+    """Make the files that the archive offers for download (`ingest.bulk`) of a frozen release, verified; returns their number.
+
+    Raises
+    ------
+    SealError
+        A file has changed since the release was frozen.
+    ReleaseError
+        Something is at the target.
+    """
+    bundle = check_bundle(verify(release, progress), read_files=False)
+    public = settings.HOUSE.archive("public")
+    url = public.url if State(release.state) in {State.PUBLIC, State.OBSOLETE} else ""
+    return export_release(bundle, target, url=url, publisher=public.title, progress=progress).files
 
 
 def _known(bundle: Bundle) -> dict[str, str]:

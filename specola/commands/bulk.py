@@ -37,16 +37,16 @@ def bulk(
     as_json: Json = False,
 ) -> None:
     """Make a release's files for download, and the page about it."""
-    from ingest.bulk.export import export_release, publish_bulk
+    from ingest.bulk.export import export_release
+    from ingest.bulk.publish import publish_bulk
     from ingest.check import check_bundle
-    from ops.configuration import sitename
 
     house = House.from_environment()
     archive = house.archive("staging" if staging else "public")
     with bars(quiet=as_json) as report:
         found = check_bundle(bundle, read_files=True, progress=report)
         if to is None:
-            made = publish_bulk(found, archive, sitename=sitename(house, archive), progress=report)
+            made = publish_bulk(found, archive, progress=report)
         else:
             made = export_release(found, to.absolute(), overwrite=overwrite, progress=report)
     if as_json:

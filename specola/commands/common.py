@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ingest.errors import IngestError
+from ingest.errors import FindingsError, IngestError, ProductError
 from ops.errors import OpsError
 from ops.house import House
 from portal.errors import PortalError
@@ -30,6 +30,12 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except (OpsError, PortalError) as error:
             fail(error.message, error.remedy)
+        except ProductError as error:
+            _print_table(error)
+            fail(
+                str(error).partition("\n")[0],
+                "Mend the files or their rows, make the bundle again in its place, and `specola release add` it again.",
+            )
         except IngestError as error:
             fail(str(error))
 
@@ -44,6 +50,18 @@ def fail(message: str, remedy: str = "") -> None:
     if remedy:
         console.print(f"[bold]→[/] {escape(remedy)}")
     raise typer.Exit(1)
+
+
+def _print_table(error: FindingsError) -> None:
+    """What is wrong, a line a kind."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("where", "found", "expected", "what to do")
+    for one in error.findings:
+        table.add_row(*map(escape, (one.where, one.found, one.expected, one.remedy)))
+    Console(stderr=True).print(table)
 
 
 def print_json(value: object) -> None:

@@ -49,11 +49,11 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Start everything, load a simulated survey, and ask the archive over TAP, SSAP and Datalink."""
-    from ingest.bulk.export import FOLDER, publish_bulk
+    from ingest.bulk.listing import FOLDER
+    from ingest.bulk.publish import publish_bulk
     from ingest.check import check_bundle
     from ingest.load import ingest_bundle
     from ingest.mock.setup import Mock
-    from ops.configuration import sitename
     from specola.commands.ingest import bars
     from specola.questions import ask
 
@@ -67,7 +67,7 @@ def demo(
         done = ingest_bundle(bundle, archive, progress=progress)
         if not (done.already and (archive.products / SCHEMA / FOLDER).is_dir()):
             opened = check_bundle(bundle, read_files=False)
-            publish_bulk(opened, archive, sitename=sitename(house, archive), progress=progress)
+            publish_bulk(opened, archive, progress=progress)
     answers = ask(archive, SCHEMA)
     good = all(answer.error is None for answer in answers)
     if as_json:

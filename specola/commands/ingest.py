@@ -29,6 +29,7 @@ _STEPS = {
     "tables": "checking tables",
     "check": "checking files",
     "assemble": "copying spectra",
+    "standard": "checking spectra by ESO's standard",
     "verify": "verifying checksums",
     "compare": "comparing",
     "files": "laying out files",
@@ -37,6 +38,7 @@ _STEPS = {
     "indexes": "indexes, services, registry",
     "catalogues": "writing catalogues",
     "tars": "packing spectra",
+    "checksums": "taking checksums",
 }
 
 

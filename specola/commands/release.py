@@ -138,7 +138,7 @@ def create(
 
 
 def _spectra(release: Release) -> str:
-    return f"{sum(source.n_spectra for source in release.sources.all()):,} spectra in {release.sources.count()} bundles"
+    return f"{sum(source.n_spectra for source in release.content):,} spectra in {len(release.content)} bundles"
 
 
 def add(

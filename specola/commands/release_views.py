@@ -227,7 +227,10 @@ def verify(schema: Schema, as_json: Json = False) -> None:
 
 def export(
     schema: Schema,
-    folder: Annotated[Path, typer.Argument(help="Folder to write, a bundle with its SHA256SUMS.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write.")],
+    download: Annotated[
+        bool, typer.Option("--download", help="Instead the files that the archive offers for download: catalogues, tars, page.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Copy a frozen release, verified, out as a bundle that another installation can take in."""
@@ -235,7 +238,8 @@ def export(
         from portal.releases import life, store
 
         with bars(quiet=as_json) as report:
-            files = store.export(life.get(schema), folder.absolute(), report)
+            write = store.export_download if download else store.export
+            files = write(life.get(schema), folder.absolute(), report)
     if as_json:
         print_json({"release": schema, "folder": str(folder), "files": files})
     else:
@@ -247,6 +251,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], list[str]], ...] = (
     ("show", show, ["specola release show demo_r2", "specola release show demo_r2 --json | jq .history"]),
     ("diff", diff, ["specola release diff demo_r1 demo_r2", "specola release diff demo_r2 -o changes.parquet"]),
     ("verify", verify, ["specola release verify demo_r2"]),
-    ("export", export, ["specola release export demo_r2 /media/disk/demo_r2"]),
-)
+    ("export", export, ["specola release export demo_r2 /media/disk/demo_r2",
+                        "specola release export --download demo_r2 /media/disk/demo_r2-files"]),
+)  # fmt: skip
 """Name, function and examples of each command."""

@@ -252,7 +252,7 @@ def test_the_page_stands_alone_and_its_links_lead_somewhere(download: Path) -> N
     page = _Page()
     page.feed(text)
     assert page.open == []
-    assert len(page.svgs) == 6
+    assert len(page.svgs) == 7
     assert all(svg["role"] == "img" and svg["aria-label"] for svg in page.svgs)
     assert "<script" not in text
     assert "@import" not in text
@@ -283,6 +283,14 @@ def test_figures_of_the_page_are_those_of_the_tables(bundle: Bundle) -> None:
         and grades[row["object_id"]]["confidence"] >= 0
     ]
     assert (ssr.good.sum(), ssr.all.sum()) == (sum(grade >= 2 for grade in detected), len(detected))
+    csr = found.colour
+    assert csr is not None
+    brightest, faintest = (function(row["mag_selection"] for row in targets) for function in (min, max))
+    bright = [row for row in photometry.values() if row["photoz"] is not None and brightest <= row["mag_selection"] <= faintest]
+    for low, high, good, every in zip(csr.edges, csr.edges[1:], csr.good, csr.all, strict=False):
+        inside = [row["target"] for row in bright if low <= row["photoz"] < high]
+        assert (good, every) == (sum(inside), len(inside))
+    assert 0 < csr.good.sum() < csr.all.sum() <= len(bright)
 
 
 @settings(max_examples=60, deadline=None)

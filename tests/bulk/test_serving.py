@@ -13,7 +13,8 @@ import pytest
 import requests
 from typer.testing import CliRunner
 
-from ingest.bulk.export import FOLDER, publish_bulk
+from ingest.bulk.listing import FOLDER
+from ingest.bulk.publish import publish_bulk
 from ingest.check import check_bundle
 from ingest.errors import ReleaseError
 from ops.house import Archive, House

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pyvo
 
-from ingest.bulk.export import publish_bulk
+from ingest.bulk.publish import publish_bulk
 from ingest.check import check_bundle
 from ingest.load import ingest_bundle
 from ingest.mock.setup import Mock
@@ -22,6 +25,7 @@ from ops.clusters import connect
 from ops.errors import OpsError
 from ops.house import House
 from ops.raising import RESTORING, lower, raise_house
+from specola import backup as backing
 from specola import restore as restoring
 from specola.backup import backup, check_backup, latest
 from specola.restore import restore
@@ -67,8 +71,29 @@ def files(house: House) -> dict[str, tuple[str, int]]:
     return found
 
 
+def killed(work: Callable[[], object], module: Any, function: str, at: int = 1) -> None:
+    """Do something in a process of its own, which is killed at a call of a function."""
+    child = os.fork()
+    if child == 0:
+        calls = 0
+        known = getattr(module, function)
+
+        def deadly(*args: Any, **words: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return known(*args, **words)
+
+        setattr(module, function, deadly)
+        with suppress(BaseException):
+            work()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
 @pytest.mark.slow
-def test_destroyed_and_brought_back(new_house: Callable[[str], House], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_destroyed_and_brought_back(new_house: Callable[[str], House], tmp_path: Path) -> None:
     house = new_house("kept")
     raise_house(house)
     bundle = house.var / "bundles" / "demo"
@@ -86,6 +111,10 @@ def test_destroyed_and_brought_back(new_house: Callable[[str], House], tmp_path:
     before_rows, before_files = rows(house), files(house)
     assert len(before_rows) > 60
     assert before_rows["survey:public.measurement"][0] == 500
+    for function, at in (("_base_backup", 2), ("_copy_file", 5), ("write_whole", 2)):
+        killed(lambda: backup(house, folder), backing, function, at)
+        assert [path.name for path in folder.glob("specola-*")] == [first.folder.name]
+        check_backup(first.folder)
     second = backup(house, folder, keep=1)
     assert second.linked >= 40
     assert [path.name for path in folder.iterdir()] == [second.folder.name]
@@ -102,11 +131,11 @@ def test_destroyed_and_brought_back(new_house: Callable[[str], House], tmp_path:
         restore(house, second.folder)
     shutil.rmtree(house.var)
 
-    # a restore that dies after the parts have changed places, before it has ended
-    with monkeypatch.context() as patch:
-        patch.setattr(restoring.os, "sync", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            restore(house, second.folder)
+    # one that dies while it copies has changed nothing; after the parts have changed places it is half there, and says so
+    killed(lambda: restore(house, second.folder), restoring.shutil, "copytree", 2)
+    assert not (house.var / RESTORING).exists()
+    assert not (house.var / "postgres").exists()
+    killed(lambda: restore(house, second.folder), restoring.os, "sync")
     assert (house.var / RESTORING).exists()
     with pytest.raises(OpsError, match="a restore was interrupted"):
         raise_house(house)

@@ -36,7 +36,7 @@ def spectrum_row(number: int) -> dict[str, Any]:
         "title": f"Spectrum {number}", "ra": 10.0 + (number % 1000) / 500, "dec": -5.0 + (number % 777) / 500,
         "redshift": 0.1 + (number % 50) / 100, "snr": 5.0, "wave_min": 5000.0, "wave_max": 9000.0, "wave_bin": 100.0,
         "wave_medium": "vacuum", "wave_frame": "BARYCENT", "n_pixels": PIXELS, "n_valid": PIXELS, "res_power": 500.0,
-        "flux_unit": UNIT, "flux_calib": "ABSOLUTE", "aperture": 1 / 3600, "exptime": 900.0, "t_min": 60000.0, "t_max": 60000.01,
+        "flux_unit": UNIT, "flux_calib": "ABSOLUTE", "aperture": 1 / 3600, "exptime": 600.0, "t_min": 60000.0, "t_max": 60000.01,
         "n_exposures": 3, "facility": "Telescope", "instrument": "Spectrograph", "created": CREATED, "simulated": True,
         "file": f"spectra/{number % 100:02d}/L{number:06d}.fits",
     }  # fmt: skip
@@ -44,7 +44,8 @@ def spectrum_row(number: int) -> dict[str, Any]:
 
 def spectrum_file(row: Mapping[str, Any]) -> bytes:
     wave = np.linspace(row["wave_min"], row["wave_max"], PIXELS)
-    flux = np.sin(wave / 100).astype(np.float32)
+    # The median of its signal-to-noise is the row's snr.
+    flux = (2.5 + np.sin(np.linspace(-np.pi, np.pi, PIXELS))).astype(np.float32)
     return fits_bytes(row, SpectrumData(wave, flux, np.full(PIXELS, 0.5, np.float32), np.zeros(PIXELS, np.int32)))
 
 
@@ -164,6 +165,9 @@ def footprint(archive: Archive, schema: str) -> dict[str, int]:
     finally:
         connection.close()
     found["files"] = len(list((archive.products / schema).rglob("*.fits")))
+    found["download"] = len(list((archive.products / schema / "bulk").rglob("*.*")))
+    listing = archive.products / "bulk.html"
+    found["listed for download"] = int(listing.exists() and f'href="{schema}/"' in listing.read_text())
     found["rd"] = int((archive.inputs / schema / "q.rd").exists())
     found["hidden files"] = len(list(archive.products.glob(f".{schema}.*"))) + (archive.root / "incoming" / schema).exists()
     return found

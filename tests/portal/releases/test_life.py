@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -36,6 +37,12 @@ def test_from_candidate_to_public_and_withdrawn(portal, life, to, by, name, tmp_
     assert footprint(public, name) == footprint(staging, name) | {"interfaces": footprint(public, name)["interfaces"]}
     address = f"{public.url}/getproduct/{name}/spectra/L000007.fits"
     assert requests.get(address, timeout=60).content == (path / "spectra" / "07" / "L000007.fits").read_bytes()
+    # All of it for download appeared with it.
+    sums = requests.get(f"{public.url}/bulk/{name}/SHA256SUMS", timeout=60).text
+    digest, tar = next(line.split("  ", 1) for line in sums.splitlines() if line.endswith(".tar"))
+    assert hashlib.sha256(requests.get(f"{public.url}/bulk/{name}/{tar}", timeout=60).content).hexdigest() == digest
+    assert f'href="{name}/"' in requests.get(f"{public.url}/bulk/", timeout=60).text
+    assert f"{public.url}/bulk/{name}/" in requests.get(f"{public.url}/bulk/{name}/citation.bib", timeout=60).text
     assert [event.action for event in release.events.filter(phase="done")] == ["create", "add", "freeze", "stage", "promote"]
 
     release = life.withdraw(name, **by)
@@ -52,6 +59,8 @@ def test_from_candidate_to_public_and_withdrawn(portal, life, to, by, name, tmp_
         timeout=60,
     ).text  # fmt: skip
     assert 'status="deleted"' in records
+    assert requests.get(f"{public.url}/bulk/{name}/SHA256SUMS", timeout=60).status_code == 404
+    assert name not in requests.get(f"{public.url}/bulk/", timeout=60).text
     assert (release.folder / "SHA256SUMS").exists()
     with pytest.raises(ReleaseError, match="found state deprecated"):
         life.promote(name, **by)

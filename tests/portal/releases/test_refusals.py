@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,9 @@ from typing import Any
 import psycopg2
 import pytest
 
-from ingest.errors import BundleError, IngestError, ReleaseError, SealError
+from ingest.errors import BundleError, IngestError, ProductError, ReleaseError, SealError
 from ingest.load import ingest_bundle, loaded_releases
-from tests.ingest.load.releases import SURVEY, query, snapshot, write_release
+from tests.ingest.load.releases import SURVEY, footprint, query, snapshot, write_release
 
 
 def _state(release: Any) -> tuple[Any, ...]:
@@ -82,8 +85,29 @@ def test_a_source_that_changed_since_it_was_added(life, by, name, tmp_path: Path
     path = write_release(tmp_path / "bundle", "r", 3)
     life.create(name, bundle=path, **by)
     write_release(path, "r", 4)
-    with pytest.raises(BundleError, match="as when it was added"):
+    with pytest.raises(BundleError, match="as when it was added; add it again"):
         life.freeze(name, **by)
+    life.add(name, path, **by)
+    assert life.freeze(name, **by).counts["spectra"] == 4
+
+
+def test_freeze_with_files_that_break_the_standard(portal, life, by, name, tmp_path: Path) -> None:
+    path = write_release(tmp_path / "bundle", "r", 4, changes={1: {"snr": 9.0}, 3: {"snr": 9.0}, 2: {"exptime": 900.0}})
+    release = life.create(name, bundle=path, **by)
+    before = _state(release)
+    with pytest.raises(ProductError, match="2 problems in the spectra") as failure:
+        life.freeze(name, **by)
+    said = {str(finding).partition("; ")[0] for finding in failure.value.findings}
+    assert said == {
+        "HDU 0, SNR of 2 spectra, first L000001: found 9, expected the median of FLUX/ERR where QUAL is 0, 5",
+        "HDU 1, TELAPSE of L000002: found 864.00000017602 s, expected at least TEXPTIME, 900.0 s",
+    }
+    assert _state(release) == before
+    assert not _leftovers(portal, name)
+    # What nobody knows is no mistake, and is written down.
+    life.add(name, write_release(path, "r", 4, changes={1: {"ra": None, "dec": None}}), **by)
+    event = life.freeze(name, **by).events.last()
+    assert event.details["unknown_keywords"] == {"DEC": 1, "PROCSOFT": 4, "RA": 1}
 
 
 def test_what_can_not_be_a_release(life, by, name, tmp_path: Path) -> None:
@@ -328,6 +352,57 @@ def test_an_archive_database_lost_in_the_middle(portal, life, to, by, name, tmp_
     assert snapshot(public) == before
     assert _state(release)[0] == "internal"
     assert life.promote(name, **by).state == "public"
+
+
+@contextmanager
+def _no_room_for_files() -> Iterator[None]:
+    """No file of this process and of those it starts grows beyond 40 kB: what writes more meets an error, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def _no_room_for_tables(archive: Any, monkeypatch: Any) -> Iterator[None]:
+    """The loader's backend can not make any file larger from the first row on; PostgreSQL takes that for a full disk."""
+    import ingest.load
+
+    stream = ingest.load.copy_stream
+
+    def filling(*args: Any, **words: Any) -> Any:
+        for (pid,) in query(archive, LOADERS.replace("pg_terminate_backend(pid)", "pid")):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (8192, resource.RLIM_INFINITY))
+        yield from stream(*args, **words)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest.load, "copy_stream", filling)
+        yield
+
+
+def test_no_room_for_an_archive(portal, life, to, by, name, tmp_path: Path, monkeypatch) -> None:
+    """Neither for its files nor for its tables: staging and promoting say so, change nothing, and succeed when there is room."""
+    release = to("frozen", name, write_release(tmp_path / "bundle", "r", 20))
+    for action, archive, before, after in (
+        (life.stage, portal.archive("staging"), "frozen", "internal"),
+        (life.promote, portal.archive("public"), "internal", "public"),
+    ):
+        with _no_room_for_files(), pytest.raises(IngestError, match=r"disk refused.*File too large"):
+            action(name, **by)
+        assert (_state(release)[0], any(footprint(archive, name).values())) == (before, False)
+        with (
+            _no_room_for_tables(archive, monkeypatch),
+            pytest.raises(IngestError, match=r"database refused, and is as before: .*could not extend file.*File too large"),
+        ):
+            action(name, **by)
+        assert (_state(release)[0], any(footprint(archive, name).values())) == (before, False)
+        assert action(name, **by).state == after
+        assert [event.phase for event in release.events.filter(action=action.__name__)] == ["begun", "abandoned"] * 2 + [
+            "begun",
+            "done",
+        ]
 
 
 FULL = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from specola_bundle.errors import SourceError
 from specola_bundle.fitsbytes import ones_complement_sum
 from specola_bundle.fitsio import content_of, plain_name
 from specola_bundle.sdp.arrays import check_columns, check_numbers
+from specola_bundle.sdp.plain import Unit, read_plain
 from specola_bundle.sdp.rules import Breach, check_keywords
 
 __all__ = ["Breach", "validate"]
@@ -39,6 +40,13 @@ def validate(path: Path) -> list[Breach]:
 def _validate(name: str, content: bytes) -> Iterator[Breach]:
     if len(name) > _LONGEST_NAME:
         yield Breach("file name", f"{len(name)} characters", f"at most {_LONGEST_NAME}", "rename it", "filename")
+    plain = read_plain(content)
+    if plain is not None:
+        yield from _checksums(content, (plain.primary, plain.table))
+        yield from check_keywords(plain.primary.values, plain.table.values)
+        yield from check_columns(plain.table.values)
+        yield from check_numbers(plain.primary.values, plain.table.values, plain.arrays)
+        return
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         try:
@@ -54,7 +62,7 @@ def _validate(name: str, content: bytes) -> Iterator[Breach]:
 
 
 def _of(hdus: fits.HDUList, content: bytes) -> Iterator[Breach]:
-    yield from _checksums(hdus, content)
+    yield from _checksums(content, [_unit(hdu) for hdu in hdus])
     if len(hdus) != 2 or not isinstance(hdus[1], fits.BinTableHDU):
         kinds = ", ".join(type(hdu).__name__ for hdu in hdus)
         yield Breach("file", kinds, "a primary HDU without data and one binary table", "write the spectrum as one row", "layout")
@@ -78,15 +86,19 @@ def _values(header: fits.Header) -> dict[str, Any]:
     return values
 
 
-def _checksums(hdus: fits.HDUList, content: bytes) -> Iterator[Breach]:
-    for number, hdu in enumerate(hdus):
-        place = hdu.fileinfo()
-        begin, data, end = place["hdrLoc"], place["datLoc"], place["datLoc"] + place["datSpan"]
-        stored = str(hdu.header.get("DATASUM", "")).strip()
+def _unit(hdu: Any) -> Unit:
+    place = hdu.fileinfo()
+    return Unit(place["hdrLoc"], place["datLoc"], place["datLoc"] + place["datSpan"], hdu.header)
+
+
+def _checksums(content: bytes, units: Sequence[Unit]) -> Iterator[Breach]:
+    for number, unit in enumerate(units):
+        said = unit.values
+        stored = str(said.get("DATASUM", "")).strip()
         for keyword, good in (
-            ("CHECKSUM", "CHECKSUM" not in hdu.header or ones_complement_sum(content[begin:end]) in {0, 0xFFFFFFFF}),
-            ("DATASUM", not stored or (stored.isdigit() and int(stored) == ones_complement_sum(content[data:end]))),
+            ("CHECKSUM", "CHECKSUM" not in said or ones_complement_sum(content[unit.start : unit.end]) in {0, 0xFFFFFFFF}),
+            ("DATASUM", not stored or (stored.isdigit() and int(stored) == ones_complement_sum(content[unit.data : unit.end]))),
         ):
             if not good:
-                yield Breach(f"HDU {number}, {keyword}", repr(hdu.header[keyword]), "the checksum of what is there",
+                yield Breach(f"HDU {number}, {keyword}", repr(said[keyword]), "the checksum of what is there",
                              "the file was changed after it was written: fetch it again", "checksum")  # fmt: skip
