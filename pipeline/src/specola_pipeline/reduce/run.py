@@ -32,6 +32,8 @@ __all__ = ["run"]
 
 _Report = Callable[[str, int, int], None]
 
+_KILLED = "a worker was killed (too little memory?); start the same command again to resume"
+
 
 @dataclass
 class _Mask:
@@ -61,7 +63,7 @@ class _Crew:
             try:
                 done.add(job.result())
             except (PipelineError, ValueError, OSError, BrokenProcessPool) as error:
-                words = str(error) or f"{type(error).__name__}: a worker was killed; start the same command again to resume"
+                words = _KILLED if isinstance(error, BrokenProcessPool) else str(error) or type(error).__name__
                 self.problems += [Problem(file, "", words.removeprefix(f"{file}: ")) for file in jobs[job].files]
             self.report(what, count, len(jobs))
         return done
@@ -111,7 +113,9 @@ def run(
     for result in results:
         problems += result.failed + tuple(problem for one in result.exposures for problem in one.failed)
     problems.sort(key=lambda one: (one.file, one.slit, one.words))
-    return Reduction(plan, results, tuple(problems), asdict(chosen), f"specola {importlib.metadata.version('specola-pipeline')}")
+    return Reduction(
+        plan, results, tuple(problems), asdict(chosen), f"specola-pipeline {importlib.metadata.version('specola-pipeline')}"
+    )
 
 
 @contextmanager
