@@ -51,6 +51,9 @@ def _validate(name: str, content: bytes) -> Iterator[Breach]:
         warnings.simplefilter("always")
         try:
             with fits.open(io.BytesIO(content), memmap=False, lazy_load_hdus=False) as hdus:
+                for number, hdu in enumerate(hdus):
+                    if not hasattr(hdu, "fileinfo"):  # astropy's stand-in for what it can not read
+                        raise ValueError(f"HDU {number} has a damaged header")  # noqa: TRY301 - told as the other faults are
                 found = list(_of(hdus, content))
                 hdus.verify("exception")
         except (OSError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError) as error:
