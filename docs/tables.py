@@ -14,8 +14,7 @@ from typing import Any
 from lxml import etree
 
 from ingest.mock.columns import EXTENSIONS, HEADS
-from ingest.rd import _KEYS
-from specola_bundle.registry import Table, standard_tables
+from specola_bundle.registry import Table, in_key_order, standard_tables, table_keys
 from specola_bundle.survey import load_survey
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +26,18 @@ HEAD = """# Tables
 What there is to query, table by table. Each release has a schema, `<survey>_<release>`, with those of the standard tables
 that it has data for; so `demo_r1.spectra` and `vandels_g24.spectra` have the same columns with the same meaning, unit and UCD.
 A release may have more columns and tables of its own. What is not known is NULL. Examples are in [adql.md](adql.md).
+
+Every table is there under three names:
+
+| name | what it is |
+|---|---|
+| `demo_r1.spectra` | the release r1 of the survey demo. It never changes: use this name in a paper |
+| `demo.spectra` | the newest release of the survey, which is the one made last; another one, when there is a newer |
+| `demo.all_spectra` | all releases together, with a column `release` in front; what a release does not have is NULL in its rows |
+
+The services of the newest release are there under the survey's name, too: `/demo/q/ssap/ssap.xml`, `/demo/q/cone/scs.xml`, and
+`/demo/q/dl/dlmeta`, which has the links of the spectra of all releases. A column of which releases differ in the type is not
+in `all_…`.
 
 The same is in the archive itself: in `TAP_SCHEMA`, in TOPCAT's *Columns*, and in the browser at `/tableinfo/demo_r1.spectra`.
 """
@@ -91,19 +102,21 @@ def page() -> str:
 
 
 def _standard() -> Iterator[str]:
-    for name in ("spectra", "redshifts", "photometry", "pointings", "slits"):
+    first = ("spectra", "redshifts", "photometry", "pointings", "slits")
+    for name in [*first, *(name for name in in_key_order(standard_tables()) if name not in first)]:
         table = standard_tables()[name]
         yield f"## `{name}`\n\n{table.description}\n"
         yield from _facts(table)
         yield f"- Columns: [those of the contract](bundle.md#table-{name})" + (", and:\n" if name == "spectra" else ".\n")
         if name == "spectra":
-            yield from _columns([*_of_rd("streams.rd", "spectra"), *PRODUCT])
+            yield from _columns([*_of_rd("streams.rd", "spectrum_columns"), *PRODUCT])
 
 
 def _facts(table: Table) -> Iterator[str]:
     indexed = [*table.indexes, *(["the position"] if table.position else ())]
-    joins = [f"`{b}` by `{c}`" for a, c, b, _ in _KEYS if a == table.name]
-    joins += [f"`{a}` by `{c}`" for a, c, b, _ in _KEYS if b == table.name]
+    keys = table_keys(standard_tables())
+    joins = [f"`{b}` by `{c}`" for a, c, b, _ in keys if a == table.name]
+    joins += [f"`{a}` by `{c}`" for a, c, b, _ in keys if b == table.name]
     yield f"- Primary key: `{table.primary}`. Indexes: {', '.join(_code(i) for i in indexed)}."
     yield f"- Joins: {', '.join(joins)}."
     if table.cone_search:

@@ -31,6 +31,7 @@ from ingest.loader import Loader
 from ingest.products import Progress, stage_products
 from ingest.rd import ServiceTests, published_title, rd_id, release_rd
 from ingest.rows import copy_columns, copy_stream, product_columns, product_stream
+from ingest.surveys import SurveyViews, check_name, incoming, survey_of
 from ops.house import Archive
 from specola_bundle.bundle import Bundle, write_whole
 
@@ -112,6 +113,7 @@ def ingest_bundle(
         The database or the disk refused; the archive is as before.
     """
     bundle = check_bundle(path, read_files=read_files, progress=progress)
+    check_name(survey_of(bundle.schema))
     with change_lock(archive):
         present = loaded_releases(archive, settled=True).get(bundle.schema)
         if present is not None:
@@ -152,7 +154,8 @@ def _clean_up(bundle: Bundle, archive: Archive, error: Exception) -> None:
 def _discard_preparations(bundle: Bundle, archive: Archive) -> None:
     for part in archive.products.glob(f".{bundle.schema}.*.part"):
         shutil.rmtree(part, ignore_errors=True)
-    shutil.rmtree(_incoming(archive) / bundle.schema, ignore_errors=True)
+    for name in (bundle.schema, survey_of(bundle.schema)):
+        shutil.rmtree(incoming(archive) / name, ignore_errors=True)
 
 
 def remove_release(schema: str, archive: Archive, *, withdrawn: str | None = None) -> None:
@@ -169,12 +172,16 @@ def remove_release(schema: str, archive: Archive, *, withdrawn: str | None = Non
     with change_lock(archive):
         if schema not in loaded_releases(archive, settled=True):
             raise ReleaseError(f"the {archive.name} archive: found no release {schema!r}; `specola releases` lists what there is")
+        views = SurveyViews.of(archive, survey_of(schema), set(loaded_releases(archive)) - {schema})
         try:
             with Loader(archive) as loader:
                 loader.say({"remove": rd_id(schema), "schema": schema, "withdrawn": withdrawn})
+                views.make(loader)
+                views.put()
                 loader.say({"commit": True})
         except IngestError:
             if schema in loaded_releases(archive, settled=True):
+                SurveyViews.of(archive, survey_of(schema), set(loaded_releases(archive))).restore()
                 raise
         _remove_files(archive, schema)
         _tell(archive, schema)
@@ -190,6 +197,9 @@ def follow(archive: Archive, schema: str) -> None:
 
 def _tell(archive: Archive, schema: str) -> None:
     announce(archive, rd_id(schema))
+    views = SurveyViews.of(archive, survey_of(schema), set(loaded_releases(archive)))
+    views.restore()
+    views.settle()
     # The release did come or go, whatever becomes of the list, which `specola up` and the next change write anew.
     with suppress(OSError):
         refresh_listing(archive)
@@ -205,11 +215,6 @@ def _remove_files(archive: Archive, schema: str) -> None:
     """Remove RD and files of a release that is not in the database."""
     shutil.rmtree(archive.inputs / schema, ignore_errors=True)
     shutil.rmtree(archive.products / schema, ignore_errors=True)
-
-
-def _incoming(archive: Archive) -> Path:
-    """Stands in for DaCHS' inputsDir while an RD is not public yet."""
-    return archive.root / "incoming"
 
 
 def _already(bundle: Bundle, archive: Archive, present: str) -> Ingested:
@@ -258,13 +263,10 @@ def _service_tests(bundle: Bundle) -> ServiceTests:
 
 
 def _write_rd(bundle: Bundle, archive: Archive) -> Path:
-    """Write the RD to `_incoming` and return the folder that is to be renamed into inputsDir."""
-    folder = _incoming(archive) / bundle.schema
+    """Write the RD to `incoming` and return the folder that is to be renamed into inputsDir."""
+    folder = incoming(archive) / bundle.schema
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    streams = _incoming(archive) / "specola"
-    if not streams.is_symlink():
-        streams.symlink_to(archive.inputs / "specola")
     write_whole(folder / "q.rd", release_rd(bundle, _service_tests(bundle)))
     return folder
 
@@ -282,7 +284,7 @@ def _load(
     rows: dict[str, int] = {}
     rd = _write_rd(bundle, archive)
     # From here on the loader holds the database's lock: no other machine can take in the same release.
-    state = loader.say({"rd": rd_id(bundle.schema), "inputs": str(_incoming(archive)), "release": _release_row(bundle)})
+    state = loader.say({"rd": rd_id(bundle.schema), "inputs": str(incoming(archive)), "release": _release_row(bundle)})
     if state["state"] == "present":
         return dict(_already(bundle, archive, state["bundle"]).rows)
     if state["state"] == "withdrawn":
@@ -305,9 +307,12 @@ def _load(
     if approve is not None:
         answers = {name: loader.say({"ask": fingerprint_query(bundle.schema, name)})["row"] for name in bundle.tables}
         approve({name: {"rows": rows, "sum": total} for name, (rows, total) in answers.items()})
+    views = SurveyViews.of(archive, survey_of(bundle.schema), set(loaded_releases(archive)), coming={bundle.schema: rd / "q.rd"})
+    views.make(loader)
     _remove_files(archive, bundle.schema)
     part.rename(archive.products / bundle.schema)
     rd.rename(archive.inputs / bundle.schema)
+    views.put()
     loader.say({"commit": True})
     if progress is not None:
         progress("indexes", 1, 1)

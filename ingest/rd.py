@@ -6,34 +6,22 @@ common (services, views, ObsCore) stands in resdir/streams.rd and is fed from th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lxml import etree
 
 from specola_bundle.bundle import Bundle
-from specola_bundle.registry import Column, Table
+from specola_bundle.registry import Column, Table, in_key_order, table_keys
 
-__all__ = ["SIMULATED", "ServiceTests", "published_title", "rd_id", "release_rd"]
+__all__ = ["SIMULATED", "ServiceTests", "add_meta", "add_stream", "published_title", "rd_id", "release_rd", "short_name"]
 
 SIMULATED = "SIMULATED: "
 """What the title of everything simulated begins with."""
 
 _DACHS_TYPES = {"double": "double precision"}
 _NULL_LITERALS = {"smallint": "-32768", "integer": "-2147483648", "bigint": "-9223372036854775808"}
-
-# Columns by which tables of a release join: declared as keys (TAP_SCHEMA.keys), not enforced, since a parent catalogue
-# may be absent or hold only part of the objects.
-_KEYS = (
-    ("spectra", "object_id", "photometry", "object_id"),
-    ("spectra", "pointing_id", "pointings", "pointing_id"),
-    ("spectra", "slit_id", "slits", "slit_id"),
-    ("redshifts", "spectrum_id", "spectra", "spectrum_id"),
-    ("redshifts", "object_id", "photometry", "object_id"),
-    ("slits", "pointing_id", "pointings", "pointing_id"),
-    ("slits", "object_id", "photometry", "object_id"),
-)
 
 
 @dataclass(frozen=True)
@@ -62,36 +50,34 @@ def release_rd(bundle: Bundle, tests: ServiceTests) -> bytes:
     description = bundle.description
     root = etree.Element("resource", schema=bundle.schema, resdir=bundle.schema)
     _metadata(root, bundle)
-    for name in _in_order(bundle):
-        root.append(_table(bundle, bundle.tables[name].definition))
+    tables = {name: table.definition for name, table in bundle.tables.items()}
+    order = in_key_order(tables)
+    # DaCHS knows no forward references.
+    keys = [key for key in table_keys(tables) if order.index(key[2]) < order.index(key[0])]
+    for name in order:
+        root.append(_table(bundle, tables[name], keys))
     creator = "; ".join(description["creators"])
     if bundle.manifest is not None:
-        _feed(
+        add_stream(
             root, "ssa",
             collection=_quote(description["survey"].upper()), creator=_quote(creator), publisher=_quote(creator),
             pdate=_quote(description["created"].rstrip("Z")),
             datasource=_quote("artificial" if description["simulated"] else "survey"),
             ssapsource="artificial" if description["simulated"] else "survey",
-            shortname=_short(bundle.schema, "ssa"), testquery=_test_query(tests),
+            shortname=short_name(bundle.schema, "ssa"), testquery=_test_query(tests),
         )  # fmt: skip
-        _feed(root, "links", title=published_title(description), shortname=_short(bundle.schema, "dl"))
+        add_stream(root, "links", title=published_title(description), shortname=short_name(bundle.schema, "dl"))
     for table in bundle.tables.values():
         if table.definition.cone_search and tests.ra is not None:
-            _feed(
-                root, "cone", table=table.definition.name, shortname=_short(bundle.schema, "scs"),
+            add_stream(
+                root, "cone", table=table.definition.name, shortname=short_name(bundle.schema, "scs"),
                 title=f"{published_title(description)}: {table.definition.title}",
                 testra=repr(tests.ra), testdec=repr(tests.dec), testsr="0.01",
             )  # fmt: skip
     data = etree.SubElement(root, "data", id="create")
-    for name in [*_in_order(bundle), *(("ssa_source", "ssa") if bundle.manifest is not None else ())]:
+    for name in [*order, *(("ssa_source", "ssa") if bundle.manifest is not None else ())]:
         etree.SubElement(data, "make", table=name)
     return etree.tostring(root, xml_declaration=True, encoding="utf-8", pretty_print=True)
-
-
-def _in_order(bundle: Bundle) -> list[str]:
-    """Names of the bundle's tables, each after those its keys point to: DaCHS knows no forward references."""
-    order = ("photometry", "pointings", "slits", "spectra", "redshifts")
-    return [n for n in order if n in bundle.tables] + [n for n in bundle.tables if n not in order]
 
 
 def _quote(text: str) -> str:
@@ -99,7 +85,7 @@ def _quote(text: str) -> str:
     return "'" + text.replace("\\", " ").replace("'", "''") + "'"
 
 
-def _short(schema: str, suffix: str) -> str:
+def short_name(schema: str, suffix: str) -> str:
     """A shortName: at most 16 characters (VOResource 1.1)."""
     return f"{schema[: 15 - len(suffix)]} {suffix}"
 
@@ -110,65 +96,67 @@ def _test_query(tests: ServiceTests) -> str:
     return f"TARGETNAME={tests.target}" if tests.target else "MAXREC=1"
 
 
-def _meta(parent: etree._Element, name: str, text: str, **attributes: str) -> etree._Element:
+def add_meta(parent: etree._Element, name: str, text: str, **attributes: str) -> etree._Element:
+    """Give an element of an RD a piece of metadata."""
     element = etree.SubElement(parent, "meta", {"name": name, **attributes})
     element.text = text.replace("\\", "\\\\")
     return element
 
 
-def _feed(parent: etree._Element, stream: str, **parameters: str) -> None:
+def add_stream(parent: etree._Element, stream: str, **parameters: str) -> None:
+    """Have an element of an RD play a stream of resdir/streams.rd."""
     etree.SubElement(parent, "FEED", {"source": f"specola/streams#{stream}", **parameters})
 
 
 def _metadata(root: etree._Element, bundle: Bundle) -> None:
     description = bundle.description
-    _meta(root, "title", published_title(description))
-    _meta(root, "shortName", bundle.schema[:16])
-    _meta(root, "creationDate", description["created"])
+    add_meta(root, "title", published_title(description))
+    add_meta(root, "shortName", bundle.schema[:16])
+    add_meta(root, "creationDate", description["created"])
     text = [description["description"], *description.get("notes", ())]
     if description["simulated"]:
         text.insert(0, "All data of this release are simulated; nothing in it was observed.")
-    _meta(root, "description", "\n\n".join(text), format="plain")
+    add_meta(root, "description", "\n\n".join(text), format="plain")
     for subject in description.get("subjects") or ("surveys", "spectroscopy", "redshifted"):
-        _meta(root, "subject", subject)
-    _meta(root, "creator", "; ".join(description["creators"]))
-    _meta(root, "type", "Survey" if not description["simulated"] else "Simulation")
-    _meta(root, "contentLevel", "Research")
+        add_meta(root, "subject", subject)
+    add_meta(root, "creator", "; ".join(description["creators"]))
+    add_meta(root, "type", "Survey" if not description["simulated"] else "Simulation")
+    add_meta(root, "contentLevel", "Research")
     for name in ("facility", "instrument"):
         if description.get(name):
-            _meta(root, name, description[name])
+            add_meta(root, name, description[name])
     if description.get("references"):
-        _meta(root, "source", description["references"][0])
-    _meta(root, "rights", description["rights"])
+        add_meta(root, "source", description["references"][0])
+    add_meta(root, "rights", description["rights"])
     if description.get("rights_uri"):
-        _meta(root, "rights.rightsURI", description["rights_uri"])
+        add_meta(root, "rights.rightsURI", description["rights_uri"])
     if description.get("citation"):
-        _meta(root, "howtocite", description["citation"], format="plain")
+        add_meta(root, "howtocite", description["citation"], format="plain")
     if description.get("doi"):
-        _meta(root, "doi", description["doi"])
-    _meta(root, "coverage.waveband", "Optical")
+        add_meta(root, "doi", description["doi"])
+    add_meta(root, "coverage.waveband", "Optical")
     # filled from the database, where vo/load.py puts what the release covers
     coverage = etree.SubElement(root, "coverage")
     for axis in ("spatial", "temporal", "spectral"):
         etree.SubElement(coverage, axis)
 
 
-def _table(bundle: Bundle, table: Table) -> etree._Element:
+def _table(bundle: Bundle, table: Table, keys: Sequence[tuple[str, str, str, str]]) -> etree._Element:
     element = etree.Element("table", id=table.name, onDisk="True", adql="True", primary=table.primary)
     simulated = SIMULATED if bundle.description["simulated"] else ""
-    _meta(element, "title", f"{published_title(bundle.description)}: {table.title}")
-    _meta(element, "description", simulated + table.description)
+    add_meta(element, "title", f"{published_title(bundle.description)}: {table.title}")
+    add_meta(element, "description", simulated + table.description)
     for column in table.published:
         element.append(_column(column))
     if table.name == "spectra":
-        _feed(element, "spectra", collection=_quote(bundle.description["survey"].upper()))
+        add_stream(element, "spectra", collection=_quote(bundle.description["survey"].upper()))
     if table.position is not None:
-        _feed(element, "position")
+        add_stream(element, "position")
     for name in table.indexes:
         etree.SubElement(element, "index", columns=name)
-    for source, column_name, target, target_column in _KEYS:
-        if source == table.name and target in bundle.tables:
-            etree.SubElement(element, "foreignKey", inTable=target, source=column_name, dest=target_column, metaOnly="True")
+    for _, source, target, target_column in (key for key in keys if key[0] == table.name):
+        # Declared (TAP_SCHEMA.keys), not enforced: references were checked, and a parent catalogue may hold part of the objects.
+        etree.SubElement(element, "foreignKey", inTable=target, source=source, dest=target_column, metaOnly="True")
     return element
 
 

@@ -15,13 +15,14 @@ from ingest.errors import IngestError
 from ingest.load import change_lock, loaded_releases
 from ingest.loader import Loader
 from ingest.rd import rd_id
+from ingest.surveys import SurveyViews, survey_of
 from ops.house import Archive
 
 __all__ = ["refresh_releases"]
 
 
 def refresh_releases(archive: Archive, report: Callable[[str], None]) -> list[str]:
-    """Make the views of all releases anew that were made with other definitions; returns their names.
+    """Make the views of all releases and surveys anew that were made with other definitions; returns their names.
 
     Raises
     ------
@@ -45,5 +46,17 @@ def refresh_releases(archive: Archive, report: Callable[[str], None]) -> list[st
         note_definitions(archive, schema)
         announce(archive, rd_id(schema))
         done.append(schema)
+    schemas = set(loaded_releases(archive))
+    for survey in sorted({survey_of(schema) for schema in schemas}):
+        views = SurveyViews.of(archive, survey, schemas)
+        if follows_definitions(archive, survey) and views.in_place():
+            continue
+        report(f"{survey}: views over its releases")
+        with change_lock(archive), Loader(archive) as loader:
+            views.make(loader)
+            views.put()
+            loader.say({"commit": True})
+        views.settle()
+        done.append(survey)
     refresh_listing(archive)
     return done

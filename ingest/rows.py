@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 from ingest.products import preview_accref, spectrum_accref, work_accref
 from specola_bundle.bundle import Bundle, BundleTable
 
-__all__ = ["BATCH", "copy_columns", "copy_stream", "product_columns", "product_stream", "pub_did"]
+__all__ = ["BATCH", "MADE", "copy_columns", "copy_stream", "product_columns", "product_stream", "pub_did"]
 
 BATCH = 5000
 """Rows held in memory at a time."""
 
 _FITS = "application/fits"
 _VOTABLE = "application/x-votable+xml"
-_MADE = ("accref", "owner", "embargo", "mime", "accsize", "pub_did", "preview", "work_product", "coverage")
+MADE = ("accref", "owner", "embargo", "mime", "accsize", "pub_did", "preview", "work_product", "coverage")
 """Columns of spectra the archive makes (resdir/streams.rd, stream spectra)."""
 _OPTIONS = pacsv.WriteOptions(include_header=False, quoting_style="needed")
 _CORNERS = 4
@@ -42,7 +42,7 @@ def _present(table: BundleTable) -> list[str]:
 
 def copy_columns(table: BundleTable) -> list[str]:
     """Names of the columns `copy_stream` writes, in order."""
-    return [*_present(table), *(_MADE if table.definition.name == "spectra" else ())]
+    return [*_present(table), *(MADE if table.definition.name == "spectra" else ())]
 
 
 def product_columns() -> list[str]:

@@ -20,11 +20,8 @@ Where a DaCHS default is wrong for us, the right expression stands here and not 
 		<events/>
 	</LOOP>
 
-	<STREAM id="spectra">
-		<doc>Everything the table of spectra has beyond the registry's columns: the product interface, what the archive computes on
-		ingest, indexes, and the row's place in ivoa.obscore.  Parameters: collection, title and service (the ids of the services).</doc>
-
-		<mixin>//products#table</mixin>
+	<STREAM id="spectrum_columns">
+		<doc>Columns that the archive computes on ingest, indexes, and which service has the links.</doc>
 
 		<column name="pub_did" type="text" required="True" ucd="meta.ref.ivoid" utype="ssa:Curation.PublisherDID"
 			tablehead="Publisher DID"
@@ -47,6 +44,14 @@ Where a DaCHS default is wrong for us, the right expression stands here and not 
 			<meta name="serviceId">dl</meta>
 			<meta name="idColumn">pub_did</meta>
 		</meta>
+	</STREAM>
+
+	<STREAM id="spectra">
+		<doc>Everything the table of spectra has beyond the registry's columns: the product interface, what the archive computes on
+		ingest, indexes, and the row's place in ivoa.obscore.  Parameters: collection (an SQL literal).</doc>
+
+		<mixin>//products#table</mixin>
+		<FEED source="specola/streams#spectrum_columns"/>
 
 		<mixin
 			productType="'spectrum'"
@@ -89,6 +94,12 @@ Where a DaCHS default is wrong for us, the right expression stands here and not 
 			>//obscore#publish</mixin>
 	</STREAM>
 
+	<STREAM id="spectra_view">
+		<doc>The same columns for a view over tables of spectra: their products and their rows in ivoa.obscore are those of the tables.</doc>
+		<FEED source="//products#tablecols"/>
+		<FEED source="specola/streams#spectrum_columns"/>
+	</STREAM>
+
 	<STREAM id="position">
 		<doc>A q3c index on a table's ra and dec, declared in the way that makes DaCHS write q3c conditions.</doc>
 		<index name="q3c_\\tablename" kind="q3c"><columns>ra, dec</columns>q3c_ang2ipix(ra, dec)</index>
@@ -97,7 +108,8 @@ Where a DaCHS default is wrong for us, the right expression stands here and not 
 	<STREAM id="ssa">
 		<doc>The SSA service of a release. Its table has each spectrum twice, as VOTable and as FITS, so that FORMAT means what SSAP says;
 		without FORMAT a spectrum is listed once, as VOTable.  Parameters (SQL literals): collection, creator, publisher,
-		pdate, datasource.</doc>
+		pdate, datasource; and sets, those of the registry in which the service is.</doc>
+		<DEFAULTS sets="ivo_managed"/>
 		<table id="ssa_source" onDisk="True" adql="False">
 			<meta name="description">Source of the SSA view: each spectrum as VOTable and as FITS file.</meta>
 			<column name="accref" type="text" utype="ssa:Access.Reference" displayHint="type=product" description="Product key"/>
@@ -196,8 +208,8 @@ Where a DaCHS default is wrong for us, the right expression stands here and not 
 			<meta name="ssap.creationType">spectralExtraction</meta>
 			<meta name="ssap.testQuery">\testquery</meta>
 			<meta name="ssap.complianceLevel">full</meta>
-			<publish render="ssap.xml" sets="ivo_managed"/>
-			<publish render="form" sets="ivo_managed,local" service="ssap"/>
+			<publish render="ssap.xml" sets="\sets"/>
+			<publish render="form" sets="\sets,local" service="ssap"/>
 			<ssapCore queriedTable="ssa">
 				<outputTable>
 					<outputField name="location_ra" type="double precision" unit="deg" ucd="pos.eq.ra;meta.main"
@@ -365,14 +377,15 @@ Where a DaCHS default is wrong for us, the right expression stands here and not 
 
 	<STREAM id="cone">
 		<doc>A cone search on a table.</doc>
+		<DEFAULTS sets="ivo_managed"/>
 		<service id="cone" allowed="scs.xml,form">
 			<meta name="title">\title</meta>
 			<meta name="shortName">\shortname</meta>
 			<meta name="testQuery.ra">\testra</meta>
 			<meta name="testQuery.dec">\testdec</meta>
 			<meta name="testQuery.sr">\testsr</meta>
-			<publish render="scs.xml" sets="ivo_managed"/>
-			<publish render="form" sets="ivo_managed,local"/>
+			<publish render="scs.xml" sets="\sets"/>
+			<publish render="form" sets="\sets,local"/>
 			<scsCore queriedTable="\table">
 				<condDesc original="//scs#humanInput"/>
 				<condDesc original="//scs#protoInput">

@@ -47,10 +47,15 @@ class SpectrumDescriptor(datalink.DatalinkDescriptorMixin):  # type: ignore[misc
 
 
 def describe(pub_did: str, schema: str) -> Any:
-    """The descriptor of a spectrum by its publisher DID or by its identifier alone; a fault where there is none."""
+    """The descriptor of a spectrum by its publisher DID or by its identifier alone; a fault where there is none.
+
+    ``schema`` is a release's, or a survey's: that has the spectra of all of its releases by DID, and of the newest by identifier.
+    """
     spectrum_id = pub_did.rpartition("?")[2] if pub_did.startswith("ivo://") else pub_did
     if not _SAFE_SCHEMA.fullmatch(schema):
         raise base.ReportableError(f"Not a schema: {schema}")
+    if of_release := re.match(rf"ivo://[^/?]+/({schema}_[a-z0-9_]+)/", pub_did):
+        schema = _known_release(of_release[1]) or schema
     rows = []
     if _SAFE_ID.fullmatch(spectrum_id):
         with base.getTableConn() as connection:
@@ -70,6 +75,12 @@ def describe(pub_did: str, schema: str) -> Any:
             pub_did, f"Spectrum {spectrum_id} is not public before {row['held_until']}", semantics="#this"
         )
     return SpectrumDescriptor(row["pub_did"], row, schema, Path(row["accesspath"]))
+
+
+def _known_release(schema: str) -> str | None:
+    with base.getTableConn() as connection:
+        found = list(connection.query("SELECT 1 FROM specola.releases WHERE schema_name=%(schema)s", {"schema": schema}))
+    return schema if found else None
 
 
 @functools.cache

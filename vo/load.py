@@ -17,6 +17,8 @@ ingest says                                   the loader does, and answers
 ``{"remove": ID, "schema": NAME, …}``         takes the lock and drops a release with all that DaCHS knows of it; registry
                                               records become "deleted"; with ``"withdrawn": REASON`` a row of
                                               specola.withdrawn remembers it; ``{"prepared": true}``
+``{"survey": ID, "schema": NAME, …}``         drops the views of a survey and, with ``"inputs": DIR``, makes those of its RD,
+                                              which is below DIR; ``{"prepared": true}``
 ``{"commit": true}``                          commits; ``{"committed": true}``
 ============================================= ========================================================================
 
@@ -44,7 +46,7 @@ from gavo.protocols import tap
 from gavo.registry import publication
 from gavo.user import dropping
 
-from vo import coverage
+from vo import coverage, survey
 
 __all__ = ["main"]
 
@@ -109,6 +111,8 @@ class Loader:
                 self._remove(command["remove"], command["schema"], command.get("withdrawn"))
             elif "finish" in command:
                 self._finish()
+            elif "survey" in command:
+                self._survey(command["survey"], command["schema"], command["inputs"])
             elif "commit" in command:
                 self._commit()
                 self._answer({"committed": True})
@@ -181,6 +185,13 @@ class Loader:
         options = SimpleNamespace(force=False, dropAll=True, systemImport=False)
         dropping._do_dropRD(options, rd_id, self._connection)  # noqa: SLF001  (what `dachs drop` does, less its commit)
         self._connection.execute("DELETE FROM specola.releases WHERE schema_name=%(schema)s", {"schema": schema})
+        self._answer({"prepared": True})
+
+    def _survey(self, rd_id: str, schema: str, inputs: str | None) -> None:
+        self._lock()
+        survey.forget(rd_id, schema, self._connection)
+        if inputs is not None:
+            survey.make(rd_id, inputs, self._connection)
         self._answer({"prepared": True})
 
     def _make_releases_table(self) -> None:

@@ -69,7 +69,7 @@ def test_query(block: Block, tap: pyvo.dal.TAPService, mine: Table, request: pyt
     if block.needs:
         assert request.getfixturevalue("real")[block.needs].schema == RELEASES[block.needs]
     elif "demo_r1" not in block.text:
-        assert any(name in block.text for name in ("ivoa.obscore", "specola.releases", "tap_schema"))
+        assert any(name in block.text for name in ("demo.", "ivoa.obscore", "specola.releases", "tap_schema"))
     uploads = {block.upload: mine} if block.upload else None
     found = tap.run_sync(block.text, uploads=uploads).to_table()
     assert len(found) > 0, block.text

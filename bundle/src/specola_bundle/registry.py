@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["ARROW_TYPES", "Column", "Table", "standard_tables", "table_of"]
+__all__ = ["ARROW_TYPES", "Column", "Table", "in_key_order", "standard_tables", "table_keys", "table_of"]
 
 ARROW_TYPES: dict[str, pa.DataType] = {
     "text": pa.string(),
@@ -53,6 +53,8 @@ class Column:
     pattern: str = ""
     ref: str = ""
     """``table.column`` in which every value must be found, where that table is in the bundle."""
+    joins: str = ""
+    """``table.column`` it joins with where not every value must be found: a parent catalogue may hold part of the objects."""
 
     @property
     def arrow_type(self) -> pa.DataType:
@@ -69,7 +71,7 @@ class Column:
     def to_mapping(self) -> dict[str, Any]:
         """The inverse of `from_mapping`: only what differs from the defaults."""
         plain: dict[str, Any] = {"name": self.name, "type": self.type, "description": self.description}
-        for name in ("unit", "ucd", "utype", "pattern", "ref"):
+        for name in ("unit", "ucd", "utype", "pattern", "ref", "joins"):
             if getattr(self, name):
                 plain[name] = getattr(self, name)
         for name in ("required", "unique", "internal"):
@@ -113,6 +115,31 @@ class Table:
     def published(self) -> tuple[Column, ...]:
         """The columns the archive shows."""
         return tuple(column for column in self.columns if not column.internal)
+
+
+def table_keys(tables: Mapping[str, Table]) -> list[tuple[str, str, str, str]]:
+    """How tables join: table, column, the other table and its column, for all pairs of which both are in ``tables``."""
+    found = []
+    for table in tables.values():
+        for column in table.published:
+            target, _, name = (column.ref or column.joins).partition(".")
+            if target in tables and target != table.name and name in tables[target].names:
+                found.append((table.name, column.name, target, name))
+    return found
+
+
+def in_key_order(tables: Mapping[str, Table]) -> list[str]:
+    """Names of tables, each after those its keys point to (as far as they do not point in a circle)."""
+    targets: dict[str, set[str]] = {name: set() for name in tables}
+    for source, _, target, _ in table_keys(tables):
+        targets[source].add(target)
+    order: list[str] = []
+    waiting = list(tables)
+    while waiting:
+        name = next((name for name in waiting if targets[name] <= set(order)), waiting[0])
+        order.append(name)
+        waiting.remove(name)
+    return order
 
 
 @functools.cache
