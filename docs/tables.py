@@ -51,9 +51,12 @@ PRODUCT = (
 )
 """Columns of DaCHS' mixin //products#table."""
 
+MADE = {"spectra": "spectrum_columns", "files": "files"}
+"""Streams of resdir/streams.rd with the columns that the archive adds to a table."""
+
 OBSCORE = {
-    "dataproduct_type": "always `spectrum`",
-    "dataproduct_subtype": "NULL",
+    "dataproduct_type": "`spectrum`; `image` for what is in `files`",
+    "dataproduct_subtype": "NULL; `kind` of an image",
     "calib_level": "2; 1 where the flux is not calibrated (`flux_calib` UNCALIBRATED)",
     "obs_collection": "name of the survey, in capitals",
     "obs_id": "`spectrum_id`",
@@ -107,9 +110,10 @@ def _standard() -> Iterator[str]:
         table = standard_tables()[name]
         yield f"## `{name}`\n\n{table.description}\n"
         yield from _facts(table)
-        yield f"- Columns: [those of the contract](bundle.md#table-{name})" + (", and:\n" if name == "spectra" else ".\n")
-        if name == "spectra":
-            yield from _columns([*_of_rd("streams.rd", "spectrum_columns"), *PRODUCT])
+        made = [*_of_rd("streams.rd", MADE[name]), *(PRODUCT if name == "spectra" else ())] if name in MADE else []
+        yield f"- Columns: [those of the contract](bundle.md#table-{name})" + (", and:\n" if made else ".\n")
+        if made:
+            yield from _columns(made)
 
 
 def _facts(table: Table) -> Iterator[str]:
@@ -135,7 +139,8 @@ def _releases() -> Iterator[str]:
 
 
 def _obscore() -> Iterator[str]:
-    yield "## `ivoa.obscore`\n\nOne row for each spectrum of every release, in the columns that all archives share.\n"
+    yield "## `ivoa.obscore`\n\nOne row for each spectrum of every release, in the columns that all archives share."
+    yield "Two-dimensional spectra and pictures of objects (`files`) have rows, too, of `dataproduct_type` `image`.\n"
     yield "| column | here |\n|---|---|"
     yield from (f"| `{name}` | {text} |" for name, text in OBSCORE.items())
     yield ""

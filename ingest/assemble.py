@@ -24,7 +24,7 @@ from ingest.diff import differs
 from ingest.errors import BundleError, Finding
 from ingest.findings import Progress, inside
 from specola_bundle.bundle import MANIFEST, Bundle, BundleWriter
-from specola_bundle.registry import Column, standard_tables
+from specola_bundle.registry import FILES, Column, standard_tables
 
 __all__ = ["DESCRIBED_BY_TABLES", "Source", "assemble", "open_source"]
 
@@ -129,8 +129,8 @@ def _write_table(writer: BundleWriter, name: str, parts: Sequence[tuple[Source, 
         for number, (source, bundle) in enumerate(parts):
             for batch in pq.ParquetFile(bundle.tables[name].path).iter_batches(_BATCH):
                 rows = _chosen(pa.Table.from_batches([batch]), source, bundle, name)
-                if name == MANIFEST:
-                    rows = _place_files(rows, bundle.path, writer.folder, table.rows + table.waiting)
+                if name in FILES:
+                    rows = _place_files(rows, name, bundle.path, writer.folder, table.rows + table.waiting)
                 else:
                     rows = _not_yet_there(rows, name, [other for _, other in parts[:number]], bundle)
                 table.append(_completed(rows, present, name, parts))
@@ -179,12 +179,12 @@ def _chosen(rows: pa.Table, source: Source, bundle: Bundle, name: str) -> pa.Tab
     return rows
 
 
-def _place_files(rows: pa.Table, source: Path, folder: Path, first: int) -> pa.Table:
-    """Copy the files of some spectra; the paths in the rows are then those in the new bundle."""
+def _place_files(rows: pa.Table, name: str, source: Path, folder: Path, first: int) -> pa.Table:
+    """Copy the files of some rows of a table; the paths in the rows are then those in the new bundle."""
     copies: list[tuple[str, str]] = []
     columns: dict[str, list[str | None]] = {}
-    identifiers = rows["spectrum_id"].to_pylist()
-    for column, place in (("file", "spectra"), ("work_file", "work")):
+    identifiers = rows[standard_tables()[name].primary].to_pylist()
+    for column, place in ((file.path, file.place) for file in FILES[name]):
         if column not in rows.column_names:
             continue
         columns[column] = []

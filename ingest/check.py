@@ -56,7 +56,7 @@ def check_bundle(path: Path, *, read_files: ReadFiles = True, progress: Progress
     _check_provenance(bundle, findings)
     findings.stop()
     check_tables(bundle, findings, progress)
-    if bundle.manifest is not None and read_files is not False:
+    if read_files is not False:
         # Rows that break the contract would only be reported a second time by their files.
         findings.stop()
         check_files(bundle, findings, whole=read_files is True, progress=progress)

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ingest.findings import Findings, Progress, inside
-from specola_bundle.bundle import Bundle
+from specola_bundle.bundle import Bundle, BundleTable
 from specola_bundle.specfile import fits_unit
 
 __all__ = ["check_files"]
@@ -32,7 +32,7 @@ _CARD = 80
 _TOLERANCE = 1e-9  # deg: positions are doubles, written with 17 digits
 _COLUMNS = (
     "spectrum_id", "target_name", "ra", "dec", "n_pixels", "n_valid", "wave_min", "wave_max", "flux_unit",
-    "file", "file_size", "file_sha256", "work_file", "work_size", "work_sha256",
+    "file", "file_size", "file_sha256", "work_file", "work_size", "work_sha256", "file_id",
 )  # fmt: skip
 _TYPES = {"E": ">f4", "D": ">f8", "I": ">i2", "J": ">i4", "K": ">i8", "B": ">u1"}
 _STRING = re.compile(r"\s*'((?:[^']|'')*)'")
@@ -46,11 +46,19 @@ Problem = tuple[int, str, str, str, str]
 
 
 def check_files(bundle: Bundle, findings: Findings, *, whole: bool, progress: Progress | None) -> None:
-    """Check every spectrum file (and, with ``whole``, work file) that the manifest names."""
-    manifest = bundle.manifest
-    if manifest is None:
-        return
-    name = manifest.path.name
+    """Check every spectrum file, and what else belongs to the spectra: work files, and those of the table files."""
+    if bundle.manifest is not None:
+        _check_table(bundle, bundle.manifest, _check_chunk, findings, whole=whole, progress=progress)
+    if "files" in bundle.tables:
+        _check_table(bundle, bundle.tables["files"], _check_extras, findings, whole=whole, progress=progress)
+
+
+def _check_table(
+    bundle: Bundle, table: BundleTable, check: Callable[..., list[Problem]], findings: Findings, *, whole: bool,
+    progress: Progress | None,
+) -> None:  # fmt: skip
+    """Check the files of all rows of a table, some rows at a time."""
+    name = table.path.relative_to(bundle.path).as_posix()
     done = 0
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         running: deque[tuple[Future[list[Problem]], int]] = deque()
@@ -62,10 +70,10 @@ def check_files(bundle: Bundle, findings: Findings, *, whole: bool, progress: Pr
                 findings.add(f"{name} row {row} ({identifier}), {column}", found, expected, "write or fetch the bundle again")
             done += size
             if progress:
-                progress("files", done, manifest.rows)
+                progress("files", done, table.rows)
 
-        for first, rows in _chunks(manifest.path):
-            running.append((pool.submit(_check_chunk, bundle.path, rows, first, whole=whole), len(rows)))
+        for first, rows in _chunks(table.path):
+            running.append((pool.submit(check, bundle.path, rows, first, whole=whole), len(rows)))
             if len(running) > 2 * (os.cpu_count() or 1):
                 collect()
         while running:
@@ -93,6 +101,14 @@ def _check_chunk(root: Path, rows: Sequence[Mapping[str, Any]], first: int, *, w
             ):
                 problems.append((number, identifier, f"file {row['work_file']}", found, expected))
     return problems
+
+
+def _check_extras(root: Path, rows: Sequence[Mapping[str, Any]], first: int, *, whole: bool) -> list[Problem]:
+    return [
+        (number, row["file_id"], f"file {row['file']}", found, expected)
+        for number, row in enumerate(rows, start=first)
+        for found, expected in _check_content(root, row["file"], row["file_size"], row["file_sha256"], whole=whole)
+    ]
 
 
 def _check_content(root: Path, relative: str, size: int | None, sha256: str | None, *, whole: bool) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from ingest.findings import Findings, Progress, known_unit
 from specola_bundle.bundle import Bundle, BundleTable
-from specola_bundle.registry import Column
+from specola_bundle.registry import FILES, Column
 
 __all__ = ["check_tables"]
 
@@ -25,7 +25,8 @@ _PAIRS = (
 )  # fmt: skip
 """Columns of which the first must not exceed the second, and whether they must differ."""
 
-_PATHS = ("file", "work_file")
+_PATHS = {name: tuple(one.path for one in files) for name, files in FILES.items()}
+"""By table, the columns that are paths within the bundle."""
 _SAFE_PATH = r"^(?:[A-Za-z0-9_+-][A-Za-z0-9_.+-]*/)*[A-Za-z0-9_+-][A-Za-z0-9_.+-]*$"
 _CORNERS = 3
 
@@ -108,7 +109,7 @@ class _TableCheck:
                 bad = (pc.greater_equal if strict else pc.greater)(batch.column(low), batch.column(high))
                 expected = f"a value {'below' if strict else 'not above'} {high}"
                 self._report(batch, bad, low, expected, first=first, beside=high)
-        for name in _PATHS:
+        for name in _PATHS.get(self.table.definition.name, ()):
             if name in names:
                 bad = pc.invert(pc.match_substring_regex(batch.column(name), _SAFE_PATH))
                 self._report(batch, bad, name, "a relative path inside the bundle", first=first)

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from ingest.findings import Progress
 from specola_bundle.bundle import Bundle, BundleTable
-from specola_bundle.registry import Column
+from specola_bundle.registry import FILES, Column
 
 __all__ = ["CHANGES", "Summary", "TableSummary", "compare", "differs"]
 
@@ -43,7 +43,7 @@ CHANGES = pa.schema(
 BUCKET = 250_000
 """Rows of a table, both sides together, that are compared at a time."""
 _BATCH = 50_000
-_SKIPPED = frozenset({"file", "work_file"})
+_SKIPPED = frozenset(file.path for files in FILES.values() for file in files)
 """Paths within a bundle are no content: the files' checksums are."""
 
 Receive = Callable[[pa.Table], None]

@@ -34,6 +34,7 @@ from ingest.rows import copy_columns, copy_stream, product_columns, product_stre
 from ingest.surveys import SurveyViews, check_name, incoming, survey_of
 from ops.house import Archive
 from specola_bundle.bundle import Bundle, write_whole
+from specola_bundle.registry import FILES
 
 __all__ = ["Approve", "Ingested", "change_lock", "follow", "ingest_bundle", "loaded_releases", "remove_release"]
 
@@ -298,8 +299,8 @@ def _load(
         rows[name] = loader.say({"copy": name, "columns": copy_columns(table)}, frames)["rows"]
         if progress is not None:
             progress("rows", sum(rows.values()), total)
-    if bundle.manifest is not None:
-        products = product_stream(bundle, bundle.manifest, str(archive.products), archive.url, previews=previews)
+    if FILES.keys() & bundle.tables.keys():
+        products = product_stream(bundle, str(archive.products), archive.url, previews=previews)
         loader.say({"copy": "dc.products", "columns": product_columns()}, products)
     if progress is not None:
         progress("indexes", 0, 1)

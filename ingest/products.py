@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from specola_bundle.bundle import Bundle
+from specola_bundle.registry import FILES
 
-__all__ = ["Progress", "preview_accref", "spectrum_accref", "stage_products", "work_accref"]
+__all__ = ["Progress", "extra_accref", "placed_files", "preview_accref", "spectrum_accref", "stage_products", "work_accref"]
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a step, what is done and what is to be done."""
 
-_COLUMNS = ("spectrum_id", "file", "work_file")
+_ENDINGS = {
+    "application/fits": ".fits", "application/x-votable+xml": ".vot", "application/json": ".json", "application/pdf": ".pdf",
+    "image/jpeg": ".jpg", "image/png": ".png", "text/csv": ".csv", "text/plain": ".txt",
+}  # fmt: skip
+"""Of the names of files, by media type: nginx tells the type by them (etc/nginx-archive.conf.in)."""
 
 
 def spectrum_accref(schema: str, spectrum_id: str) -> str:
@@ -35,11 +40,29 @@ def preview_accref(schema: str, spectrum_id: str) -> str:
     return f"{schema}/previews/{spectrum_id}.png"
 
 
-def _manifest_files(bundle: Bundle) -> Iterator[Mapping[str, Any]]:
-    if bundle.manifest is None:
+def extra_accref(schema: str, file_id: str, file_format: str) -> str:
+    """Product key of a file of the table ``files``."""
+    return f"{schema}/files/{file_id}{_ENDINGS[file_format]}"
+
+
+def placed_files(bundle: Bundle) -> Iterator[tuple[str, str]]:
+    """Every file of a bundle that an archive serves: its path in the bundle, and its product key."""
+    schema = bundle.schema
+    if entry := bundle.description.get("provenance"):
+        yield entry["path"], f"{schema}/provenance.json"
+    for row in _rows(bundle, "spectra", ("spectrum_id", "file", "work_file")):
+        yield row["file"], spectrum_accref(schema, row["spectrum_id"])
+        if work := row.get("work_file"):
+            yield work, work_accref(schema, row["spectrum_id"], work)
+    for row in _rows(bundle, "files", ("file_id", "file", "file_format")):
+        yield row["file"], extra_accref(schema, row["file_id"], row["file_format"])
+
+
+def _rows(bundle: Bundle, name: str, wanted: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    if name not in bundle.tables:
         return
-    parquet = pq.ParquetFile(bundle.manifest.path)
-    columns = [name for name in _COLUMNS if name in parquet.schema_arrow.names]
+    parquet = pq.ParquetFile(bundle.tables[name].path)
+    columns = [column for column in wanted if column in parquet.schema_arrow.names]
     for batch in parquet.iter_batches(batch_size=5000, columns=columns):
         yield from batch.to_pylist()
 
@@ -59,22 +82,22 @@ def stage_products(
             shutil.rmtree(other, ignore_errors=True)
     if not previews:
         shutil.rmtree(folder / "previews", ignore_errors=True)
-    for name in ("spectra", "work"):
+    for name in ("spectra", "work", "files"):
         shutil.rmtree(folder / name, ignore_errors=True)
         (folder / name).mkdir(parents=True)
-    total = bundle.manifest.rows if bundle.manifest is not None else 0
-    for done, row in enumerate(_manifest_files(bundle), start=1):
-        spectrum_id = row["spectrum_id"]
+    # work files are not counted: their number is known only when all rows were read
+    total = sum(bundle.tables[name].rows for name in FILES if name in bundle.tables)
+    done = 0
+    for path, accref in placed_files(bundle):
         # Paths as strings: making Path objects takes as long as making the link.
-        _place(f"{bundle.path}/{row['file']}", f"{folder}/spectra/{spectrum_id}.fits")
-        if row.get("work_file"):
-            name = work_accref(bundle.schema, spectrum_id, row["work_file"]).rpartition("/")[2]
-            _place(f"{bundle.path}/{row['work_file']}", f"{folder}/work/{name}")
+        name = accref.partition("/")[2]
+        _place(f"{bundle.path}/{path}", f"{folder}/{name}")
+        done += name.startswith(("spectra/", "files/"))
         if progress is not None and (done % 500 == 0 or done == total):
             progress("files", done, total)
     if previews and plots is not None:
         _take_plots(plots, folder / "previews")
-    if previews and total:
+    if previews and bundle.manifest is not None and bundle.manifest.rows:
         from ingest.previews import make_previews  # Pillow, only where plots are drawn
 
         make_previews(

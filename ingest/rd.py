@@ -74,9 +74,19 @@ def release_rd(bundle: Bundle, tests: ServiceTests) -> bytes:
                 title=f"{published_title(description)}: {table.definition.title}",
                 testra=repr(tests.ra), testdec=repr(tests.dec), testsr="0.01",
             )  # fmt: skip
+    views = [*(("ssa_source", "ssa") if bundle.manifest is not None else ())]
+    if bundle.manifest is not None and "files" in bundle.tables:
+        add_stream(root, "images", collection=_quote(description["survey"].upper()))
+        views.append("images")
+    # a record of its own in the registry: all tables of the release, and that TAP has them
+    record = etree.SubElement(root, "data", id="tables", auto="False")
+    add_meta(record, "title", f"{published_title(description)}: all tables")
+    add_meta(record, "shortName", short_name(bundle.schema, "tab"))
+    etree.SubElement(record, "publish", sets="ivo_managed")
     data = etree.SubElement(root, "data", id="create")
-    for name in [*order, *(("ssa_source", "ssa") if bundle.manifest is not None else ())]:
-        etree.SubElement(data, "make", table=name)
+    for parent, names in ((record, order), (data, [*order, *views])):
+        for name in names:
+            etree.SubElement(parent, "make", table=name)
     return etree.tostring(root, xml_declaration=True, encoding="utf-8", pretty_print=True)
 
 
@@ -120,6 +130,7 @@ def _metadata(root: etree._Element, bundle: Bundle) -> None:
     for subject in description.get("subjects") or ("surveys", "spectroscopy", "redshifted"):
         add_meta(root, "subject", subject)
     add_meta(root, "creator", "; ".join(description["creators"]))
+    add_meta(root, "version", description["release"])
     add_meta(root, "type", "Survey" if not description["simulated"] else "Simulation")
     add_meta(root, "contentLevel", "Research")
     for name in ("facility", "instrument"):
@@ -150,6 +161,8 @@ def _table(bundle: Bundle, table: Table, keys: Sequence[tuple[str, str, str, str
         element.append(_column(column))
     if table.name == "spectra":
         add_stream(element, "spectra", collection=_quote(bundle.description["survey"].upper()))
+    elif table.name == "files":
+        add_stream(element, "files")
     if table.position is not None:
         add_stream(element, "position")
     for name in table.indexes:

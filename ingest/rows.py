@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from ingest.products import preview_accref, spectrum_accref, work_accref
+from ingest.products import extra_accref, preview_accref, spectrum_accref, work_accref
 from specola_bundle.bundle import Bundle, BundleTable
 
 __all__ = ["BATCH", "MADE", "copy_columns", "copy_stream", "product_columns", "product_stream", "pub_did"]
@@ -23,8 +23,11 @@ BATCH = 5000
 
 _FITS = "application/fits"
 _VOTABLE = "application/x-votable+xml"
-MADE = ("accref", "owner", "embargo", "mime", "accsize", "pub_did", "preview", "work_product", "coverage")
-"""Columns of spectra the archive makes (resdir/streams.rd, stream spectra)."""
+MADE = {
+    "spectra": ("accref", "owner", "embargo", "mime", "accsize", "pub_did", "preview", "work_product", "coverage"),
+    "files": ("file_product",),
+}
+"""By table, the columns the archive makes (resdir/streams.rd, the stream of the table's name)."""
 _OPTIONS = pacsv.WriteOptions(include_header=False, quoting_style="needed")
 _CORNERS = 4
 """Of an outline. pgsphere's cost of reading and indexing one grows with their square: eight make an ingest twice as long."""
@@ -42,7 +45,7 @@ def _present(table: BundleTable) -> list[str]:
 
 def copy_columns(table: BundleTable) -> list[str]:
     """Names of the columns `copy_stream` writes, in order."""
-    return [*_present(table), *(MADE if table.definition.name == "spectra" else ())]
+    return [*_present(table), *MADE.get(table.definition.name, ())]
 
 
 def product_columns() -> list[str]:
@@ -58,15 +61,26 @@ def copy_stream(bundle: Bundle, table: BundleTable, authority: str, *, previews:
         arrays = [_plain(rows[name]) for name in _present(table)]
         if table.definition.name == "spectra":
             arrays += _made(bundle.schema, rows, authority, previews=previews)
+        elif table.definition.name == "files":
+            arrays.append(pa.array(_extra_accrefs(bundle.schema, rows)))
         yield _csv(arrays)
 
 
-def product_stream(bundle: Bundle, table: BundleTable, folder: str, url: str, *, previews: bool) -> Iterator[bytes]:
-    """CSV of the rows of dc.products: the spectra (as file, and as the VOTable made from it) and what they were made from.
+def product_stream(bundle: Bundle, folder: str, url: str, *, previews: bool) -> Iterator[bytes]:
+    """CSV of the rows of dc.products: spectra (the file, and the VOTable made from it), what they were made from, further files.
 
     ``folder`` is the path of the archive's folder of products, ``url`` the archive's address.
     """
-    parquet = pq.ParquetFile(table.path)
+    if "files" in bundle.tables:
+        names = ["file_id", "file_format"]
+        for batch in pq.ParquetFile(bundle.tables["files"].path).iter_batches(batch_size=BATCH, columns=names):
+            accrefs = _extra_accrefs(bundle.schema, pa.Table.from_batches([batch]))
+            paths, nothing = pa.array([f"{folder}/{accref}" for accref in accrefs]), pa.nulls(len(accrefs), pa.string())
+            source = pa.array([f"{bundle.schema}.files"] * len(accrefs), pa.string())
+            yield _csv([pa.array(accrefs, pa.string()), batch.column("file_format"), paths, source, nothing, nothing])
+    if bundle.manifest is None:
+        return
+    parquet = pq.ParquetFile(bundle.manifest.path)
     names = [n for n in ("spectrum_id", "work_file", "work_format") if n in parquet.schema_arrow.names]
     for batch in parquet.iter_batches(batch_size=BATCH, columns=names):
         rows: list[tuple[str | None, ...]] = []
@@ -81,6 +95,11 @@ def product_stream(bundle: Bundle, table: BundleTable, folder: str, url: str, *,
                 accref = work_accref(bundle.schema, row["spectrum_id"], row["work_file"])
                 rows.append((accref, row["work_format"], f"{folder}/{accref}", source, None, None))
         yield _csv([pa.array(column, pa.string()) for column in zip(*rows, strict=True)])
+
+
+def _extra_accrefs(schema: str, rows: pa.Table) -> list[str]:
+    pairs = zip(rows["file_id"].to_pylist(), rows["file_format"].to_pylist(), strict=True)
+    return [extra_accref(schema, file_id, file_format) for file_id, file_format in pairs]
 
 
 def _csv(arrays: Sequence[Any]) -> bytes:

@@ -48,8 +48,10 @@ def survey_rd(survey: str, releases: Sequence[etree._Element]) -> bytes:
     for feed in _services(releases):
         root.append(_service(survey, feed))
     data = etree.SubElement(root, "data", id="create")
-    for make in newest.findall("data/make"):
-        data.append(copy.deepcopy(make))
+    for make in newest.findall("data[@id='create']/make"):
+        # images are the releases' in ivoa.obscore, as the spectra are
+        if make.get("table") != "images":
+            data.append(copy.deepcopy(make))
     for name in together:
         etree.SubElement(data, "make", table=ALL + name)
     return etree.tostring(root, xml_declaration=True, encoding="utf-8", pretty_print=True)
@@ -86,6 +88,8 @@ def _newest(name: str, table: etree._Element, schema: str) -> etree._Element:
         if element.tag in {"column", "index", "foreignKey"}:
             view.append(copy.deepcopy(element))
     _streams(view, table)
+    # vo.survey gives the view that table's limits
+    etree.SubElement(view, "property", name="whole_of").text = f"{schema}.{name}"
     # DaCHS puts the names of the columns in
     _statement(view, rf"SELECT \colNames FROM {schema}.{name}")  # noqa: S608 - names that were checked
     view.set("primary", str(table.get("primary")))
@@ -114,7 +118,7 @@ def _union(name: str, tables: Tables, together: Sequence[str]) -> etree._Element
                 dest=f"{RELEASE},{key.get('dest')}", metaOnly="True",
             )  # fmt: skip
     _streams(view, latest)
-    made = MADE if name == "spectra" else ()
+    made = MADE.get(name, ())
     _statement(view, " UNION ALL ".join(_part(schema, name, table, columns, made) for schema, table in tables.items()))
     view.set("primary", f"{RELEASE},{latest.get('primary')}")
     return view
@@ -162,7 +166,7 @@ def _view(name: str, table: etree._Element, about: str) -> etree._Element:
 
 def _streams(view: etree._Element, table: etree._Element) -> None:
     for feed in table.findall("FEED"):
-        stream = str(feed.get("source")).partition("#")[2]
+        stream = _stream(feed)
         add_stream(view, "spectra_view" if stream == "spectra" else stream)
 
 
@@ -172,18 +176,19 @@ def _statement(view: etree._Element, select: str) -> None:
 
 def _services(releases: Sequence[etree._Element]) -> Iterator[etree._Element]:
     """Those of the newest release; the links of the newest that has spectra."""
-    yield from (feed for feed in releases[-1].findall("FEED") if not _is_links(feed))
-    yield from [feed for release in releases for feed in release.findall("FEED") if _is_links(feed)][-1:]
+    yield from (feed for feed in releases[-1].findall("FEED") if _stream(feed) in {"ssa", "cone"})
+    yield from [feed for release in releases for feed in release.findall("FEED") if _stream(feed) == "links"][-1:]
 
 
-def _is_links(feed: etree._Element) -> bool:
-    return str(feed.get("source")).endswith("#links")
+def _stream(feed: etree._Element) -> str:
+    """Name of the stream of resdir/streams.rd that is played."""
+    return str(feed.get("source")).partition("#")[2]
 
 
 def _service(survey: str, feed: etree._Element) -> etree._Element:
     """A service of the newest release as one of the survey's. The registry has those of the releases, and no spectrum twice."""
     made = copy.deepcopy(feed)
-    stream = str(feed.get("source")).partition("#")[2]
+    stream = _stream(feed)
     made.set("shortname", short_name(survey, {"ssa": "ssa", "links": "dl", "cone": "scs"}[stream]))
     if stream != "links":
         made.set("sets", "local")

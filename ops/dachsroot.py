@@ -24,6 +24,10 @@ PROFILES = {"feed": OWNER, "trustedquery": "gavo", "untrustedquery": "untrusted"
 """DaCHS's database profiles and their roles."""
 
 
+_SERVICES = {"//services": "__system__/services", "//tap": "__system__/tap", "//siap2": "__system__/siap2"}
+"""RDs of the services that every archive has, as DaCHS takes them and as its tables have them."""
+
+
 def is_initialised(archive: Archive) -> bool:
     """True when this archive was made completely."""
     return (archive.root / STAMP).exists()
@@ -60,6 +64,7 @@ def initialise(house: House, archive: Archive, lock: int) -> bool:
     """
     if is_initialised(archive):
         refresh(house, archive)
+        _publish(archive)
         return False
     maintenance = _maintenance_dsn(archive)
     if archive.cluster is not None:
@@ -77,9 +82,18 @@ def initialise(house: House, archive: Archive, lock: int) -> bool:
         # DaCHS gives its owner CREATEROLE for its own first minutes. In PostgreSQL 15 that right takes over other roles.
         cursor.execute(f"ALTER ROLE {OWNER} NOCREATEROLE NOCREATEDB NOSUPERUSER")
     archive.dachs("imp", "//obscore")
-    archive.dachs("pub", "//services", "//tap")
+    _publish(archive)
     write(archive.root / STAMP, "made completely\n")
     return True
+
+
+def _publish(archive: Archive) -> None:
+    """Have the registry know of the services that every archive has: also one that an older Specola has made."""
+    with closing(connect(archive.admin_dsn)) as conn, conn.cursor() as cursor:
+        cursor.execute("SELECT sourcerd FROM dc.resources WHERE NOT deleted AND sourcerd = ANY(%s)", (list(_SERVICES.values()),))
+        known = {name for (name,) in cursor.fetchall()}
+    if missing := [name for name, rd in _SERVICES.items() if rd not in known]:
+        archive.dachs("pub", *missing)
 
 
 def _database(archive: Archive) -> str:

@@ -100,6 +100,84 @@ Where a DaCHS default is wrong for us, the right expression stands here and not 
 		<FEED source="specola/streams#spectrum_columns"/>
 	</STREAM>
 
+	<STREAM id="files">
+		<doc>What the table of further files has beyond the registry's columns.</doc>
+		<column name="file_product" type="text" required="True" ucd="meta.ref.url" displayHint="type=product"
+			tablehead="File" description="Address of the file."/>
+	</STREAM>
+
+	<STREAM id="images">
+		<doc>The images among the further files in ivoa.obscore, and so in SIAP: two-dimensional spectra, and pictures of the objects.
+		Parameters: collection (an SQL literal).</doc>
+		<table id="images" onDisk="True" adql="False">
+			<meta name="description">Images that belong to the spectra, as ivoa.obscore has them.</meta>
+			<LOOP listItems="accref mime obs_id title pub_did target_name target_class facility instrument kind em_ucd">
+				<events><column name="\item" type="text" description="\item"/></events>
+			</LOOP>
+			<LOOP listItems="ra dec t_min t_max exptime aperture wave_min wave_max res_power">
+				<events><column name="\item" type="double precision" description="\item"/></events>
+			</LOOP>
+			<column name="accsize" type="bigint" description="accsize"><values nullLiteral="-1"/></column>
+			<column name="calib" type="smallint" description="calib"><values nullLiteral="-1"/></column>
+			<column name="coverage" type="spoly" description="coverage"/>
+			<viewStatement>
+				CREATE VIEW \\curtable AS (SELECT
+					f.file_product AS accref, f.file_format AS mime, f.file_id AS obs_id, f.title, f.kind,
+					replace(s.pub_did, '/ssap?' || s.spectrum_id, '/files?' || f.file_id) AS pub_did,
+					s.target_name, s.target_class, s.facility, s.instrument,
+					CASE WHEN s.wave_medium='air' THEN 'em.wl;obs.atmos' ELSE 'em.wl' END AS em_ucd,
+					s.ra, s.dec, s.aperture::double precision AS aperture, s.coverage,
+					CASE WHEN f.kind='spectrum2d' THEN s.t_min END AS t_min, CASE WHEN f.kind='spectrum2d' THEN s.t_max END AS t_max,
+					CASE WHEN f.kind='spectrum2d' THEN s.exptime END AS exptime,
+					CASE WHEN f.kind='spectrum2d' THEN s.wave_min END AS wave_min,
+					CASE WHEN f.kind='spectrum2d' THEN s.wave_max END AS wave_max,
+					CASE WHEN f.kind='spectrum2d' THEN s.res_power::double precision END AS res_power,
+					f.file_size AS accsize, (CASE WHEN s.flux_calib='UNCALIBRATED' THEN 1 ELSE 2 END)::smallint AS calib
+				FROM \\schema.files AS f JOIN \\schema.spectra AS s USING (spectrum_id)
+				WHERE f.kind IN ('spectrum2d', 'thumbnail') AND f.file_format IN ('application/fits', 'image/png', 'image/jpeg'))
+			</viewStatement>
+			<mixin
+				productType="'image'"
+				productSubtype="kind"
+				calibLevel="calib"
+				collectionName="\collection"
+				obsId="obs_id"
+				title="title"
+				did="pub_did"
+				creatorDID="NULL"
+				accessURL="accref"
+				mime="mime"
+				size="(accsize+1023)/1024"
+				targetName="target_name"
+				targetClass="target_class"
+				ra="ra"
+				dec="dec"
+				fov="aperture"
+				coverage="coverage"
+				sResolution="NULL"
+				tMin="t_min"
+				tMax="t_max"
+				expTime="exptime"
+				tResolution="exptime"
+				emMin="wave_min*1e-10"
+				emMax="wave_max*1e-10"
+				emResPower="res_power"
+				oUCD="NULL"
+				polStates="NULL"
+				facilityName="facility"
+				instrumentName="instrument"
+				sXel1="NULL"
+				sXel2="NULL"
+				tXel="NULL"
+				emXel="NULL"
+				polXel="0"
+				sPixelScale="NULL"
+				emUCD="em_ucd"
+				preview="NULL"
+				>//obscore#publish</mixin>
+		</table>
+	</STREAM>
+
 	<STREAM id="position">
 		<doc>A q3c index on a table's ra and dec, declared in the way that makes DaCHS write q3c conditions.</doc>
 		<index name="q3c_\\tablename" kind="q3c"><columns>ra, dec</columns>q3c_ang2ipix(ra, dec)</index>

@@ -15,6 +15,22 @@
 		<events/>
 	</LOOP>
 
+	<STREAM id="sitewidesiap2-extras">
+		<doc>Metadata of the image service over ivoa.obscore.</doc>
+		<meta name="description">The images of this archive's spectroscopic surveys (SIAP 2): two-dimensional spectra of slits, and
+			pictures of the objects. The same rows are in ivoa.obscore.</meta>
+		<meta name="creationDate">2026-11-25T00:00:00Z</meta>
+		<meta name="subject">spectroscopy</meta>
+		<meta name="subject">surveys</meta>
+		<meta name="shortName">images SIA2</meta>
+		<meta name="title">Two-dimensional spectra and pictures of objects</meta>
+		<meta name="sia.type">Pointed</meta>
+		<meta name="testQuery.pos.ra">10</meta>
+		<meta name="testQuery.pos.dec">-5</meta>
+		<meta name="testQuery.size.ra">0.1</meta>
+		<meta name="testQuery.size.dec">0.1</meta>
+	</STREAM>
+
 	<STREAM id="tapexamples">
 		<doc>Examples of TAP queries (DALI 1.1, section 2.3): they run on any archive of Specola, whatever releases it has.</doc>
 
@@ -60,6 +76,30 @@
 				FROM tap_schema.columns
 				WHERE ucd LIKE 'src.redshift%'
 				ORDER BY table_name
+		</meta>
+
+		<meta name="_example" title="How tables join">
+			Columns with the same meaning have the same name in all releases. This lists which columns of which tables go together,
+			so that spectra, redshifts, photometry, pointings and whatever else a release has can be joined:
+
+			.. tapquery::
+
+				SELECT from_table, from_column, target_table, target_column
+				FROM tap_schema.keys JOIN tap_schema.key_columns USING (key_id)
+				WHERE from_table NOT LIKE 'tap_schema%'
+				ORDER BY from_table, target_table
+		</meta>
+
+		<meta name="_example" title="How many spectra each survey has, by year">
+			Times are Modified Julian Dates (UTC); 51544 is the first day of 2000:
+
+			.. tapquery::
+
+				SELECT obs_collection, FLOOR(2000 + (t_min - 51544) / 365.25) AS observed, count(*) AS spectra
+				FROM ivoa.obscore
+				WHERE t_min IS NOT NULL
+				GROUP BY obs_collection, observed
+				ORDER BY obs_collection, observed
 		</meta>
 	</STREAM>
 </resource>

@@ -12,7 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gavo import adql, base
+from gavo import adql, base, rscdef
+from gavo.protocols import adqlglue
+from gavo.registry import builders
 from gavo.votable import enc_tabledata
 
 from vo import edge, parsing
@@ -28,6 +30,9 @@ def apply() -> None:
     _not_equal()
     _jquery()
     _words_for_tests()
+    _limits_of_derived_columns()
+    _rights_of_collections()
+    _no_private_attributes()
     parsing.install()
     edge.install()
     _synchronous_queries()
@@ -62,6 +67,47 @@ def _not_equal() -> None:
     if not operator.re.fullmatch("<>"):
         operator.re = re.compile("=|!=|<>|<=|>=|<|>")
         operator.re_match = operator.re.match
+
+
+def _limits_of_derived_columns() -> None:
+    """In the answer to a query a column that was computed from one of a table does not have that one's limits.
+
+    DaCHS copies them with the rest of the description. COUNT, AVG or a multiple then claim a wrong minimum and maximum, and
+    an array made of a column fails, as its limits are no array.
+    """
+    original = adqlglue._makeColumnFromFieldInfo  # noqa: SLF001
+
+    def made(context: Any, name: str, info: Any) -> Any:
+        if len(info.userData) == 1 and "src-expression" in info.properties:
+            source = info.userData[0]
+            if source.values and source.values.min is not None:
+                bare = base.makeStruct(rscdef.Values, nullLiteral=source.values.nullLiteral)
+                info.userData = (source.change(values=bare),)
+        return original(context, name, info)
+
+    adqlglue._makeColumnFromFieldInfo = made  # noqa: SLF001
+
+
+def _rights_of_collections() -> None:
+    """The registry record of a collection of tables says on what terms they are to be had, as a service's record does."""
+    original = builders.ResourceMaker._makeResource  # noqa: SLF001
+
+    def made(self: Any, resource: Any, sets: Any) -> Any:
+        record = original(self, resource, sets)
+        if isinstance(self, builders.DataCollectionResourceMaker):
+            # VODataService 1.2: rights stand before the capabilities, which come next
+            record = record[builders._rightsBuilder.build(resource)]  # noqa: SLF001
+        return record
+
+    builders.ResourceMaker._makeResource = made  # noqa: SLF001
+
+
+def _no_private_attributes() -> None:
+    """VOSI's tables and the registry do without the attributes for limits of columns that DaCHS has in a namespace of its own.
+
+    Validators that can not fetch its schema (STILTS' taplint without the network) report an error for each of them.
+    """
+    rscdef.Column.getStatistics = lambda _self: {}
 
 
 def _words_for_tests() -> None:

@@ -1,10 +1,8 @@
-"""Links and cut-outs of a spectrum: what the datalink services of all releases do (resdir/streams.rd, stream links)."""
+"""What the datalink services of all releases do (resdir/streams.rd, stream links): cut-outs here, links in `vo.links`."""
 
 from __future__ import annotations
 
-import functools
 import re
-import urllib.parse
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,10 @@ from gavo import base, rscdef, svcs
 from gavo.protocols import datalink, soda
 
 from vo import access, spectrum, votable
+from vo.links import FITS, VOTABLE, links
 
 __all__ = ["SpectrumDescriptor", "cut", "describe", "links", "load", "parameters", "render"]
 
-FITS = "application/fits"
-VOTABLE = "application/x-votable+xml"
 CSV = "text/csv"
 FORMATS = (VOTABLE, FITS, CSV, "votable", "fits", "csv")
 """What RESPONSEFORMAT takes, the short names of DALI too."""
@@ -40,6 +37,16 @@ class SpectrumDescriptor(datalink.DatalinkDescriptorMixin):  # type: ignore[misc
         self.schema = schema
         self.path = path
         self.mime = FITS
+
+    @property
+    def release(self) -> str:
+        """Schema of the release, also where a survey's plain name was asked."""
+        return str(self.pubDID).split("/")[3]
+
+    @property
+    def folder(self) -> Path:
+        """The archive's folder of products, below which accrefs are paths."""
+        return self.path.parents[2]
 
     def estimateSize(self) -> int:
         """Size of the file in bytes."""
@@ -81,46 +88,6 @@ def _known_release(schema: str) -> str | None:
     with base.getTableConn() as connection:
         found = list(connection.query("SELECT 1 FROM specola.releases WHERE schema_name=%(schema)s", {"schema": schema}))
     return schema if found else None
-
-
-@functools.cache
-def _server() -> str:
-    return str(base.getConfig("web", "serverurl")).rstrip("/")
-
-
-def _product(accref: str) -> str:
-    return f"{_server()}/getproduct/{urllib.parse.quote(accref)}"
-
-
-def links(descriptor: SpectrumDescriptor) -> Iterator[Any]:
-    """The rows of the links response: the spectrum in its formats, its plots, what it was made from."""
-    if descriptor.pubDID is None:
-        # DaCHS asks for the service's parameters alone, for a whole SSA response
-        return
-    row, stem = descriptor.row, descriptor.row["accref"].removesuffix(".fits")
-    yield descriptor.makeLink(
-        _product(row["accref"]), semantics="#this", contentType=FITS, contentLength=int(row["accsize"]),
-        description="The spectrum as FITS binary table", localSemantics="fits",
-    )  # fmt: skip
-    yield descriptor.makeLink(
-        _product(stem + ".vot"), semantics="#this", contentType=VOTABLE,
-        description="The spectrum as VOTable (Spectrum data model)", localSemantics="votable",
-    )  # fmt: skip
-    if row["preview"]:
-        yield descriptor.makeLink(
-            _product(row["preview"]), semantics="#preview-plot", contentType="image/png",
-            description="Plot of the spectrum, 1200 pixels wide", localSemantics="preview",
-        )  # fmt: skip
-        yield descriptor.makeLink(
-            _product(row["preview"].removesuffix(".png") + ".thumb.png"), semantics="#preview", contentType="image/png",
-            description="Plot of the spectrum, 200 pixels wide", localSemantics="thumbnail",
-        )  # fmt: skip
-    if row["work_product"]:
-        yield descriptor.makeLink(
-            _product(row["work_product"]), semantics="#progenitor",
-            contentType=row["work_format"], contentLength=row["work_size"],
-            description="The file the spectrum was made from", localSemantics="work",
-        )  # fmt: skip
 
 
 def parameters(descriptor: SpectrumDescriptor) -> Iterator[Any]:

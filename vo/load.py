@@ -46,7 +46,7 @@ from gavo.protocols import tap
 from gavo.registry import publication
 from gavo.user import dropping
 
-from vo import coverage, survey
+from vo import coverage, limits, survey
 
 __all__ = ["main"]
 
@@ -237,6 +237,7 @@ class Loader:
         """Have DaCHS note what it knows of a table, with its number of rows."""
         table.tableDef.nrows = next(iter(self._execute(f"SELECT count(*) FROM {table.tableName}")))[0]  # noqa: S608
         table.updateMeta()
+        limits.write(table, self._connection)
 
     def _publish(self) -> None:
         tap.unpublishFromTAP(self._rd, self._connection)

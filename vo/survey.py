@@ -10,6 +10,8 @@ from gavo.protocols import tap
 from gavo.registry import publication
 from gavo.user import dropping
 
+from vo import limits
+
 __all__ = ["forget", "make"]
 
 
@@ -24,6 +26,9 @@ def make(rd_id: str, inputs: str, connection: Any) -> None:
         table.createIfNecessary()
         table.tableDef.nrows = next(iter(connection.query(f"SELECT count(*) FROM {table.tableName}")))[0]  # noqa: S608
         table.updateMeta()
+        source = table.tableDef.getProperty("whole_of", None)
+        if source is not None:
+            limits.copy(source, table.tableName, connection)
     tap.publishToTAP(rd, connection)
     rd.updateMetaInDB(connection, "import")
     publication.updateServiceList([rd], connection=connection, onlyWarn=False)

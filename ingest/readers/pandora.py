@@ -2,14 +2,16 @@
 
 The primary HDU is the one-dimensional flux on a linear axis (CRVAL1, CDELT1, CRPIX1), NOISE its error; every further
 image with one axis of the same length (SKY, EXR1D, BLUE_CORR …) becomes a column of the spectrum file; EXR2D and
-THUMB stay in the work file. What is known of the object is in HIERARCH PND cards. There is no BUNIT and no medium in
-the file (CTYPE1 = 'WAVE' would mean vacuum in the FITS standard, but VIPGI calibrates in air): both come from
-survey.toml, and docs/importing.md tells how they were found.
+THUMB become files of their own beside the work file. What is known of the object is in HIERARCH PND cards. There is no
+BUNIT and no medium in the file (CTYPE1 = 'WAVE' would mean vacuum in the FITS standard, but VIPGI calibrates in air): both
+come from survey.toml, and docs/importing.md tells how they were found.
 """
 
 from __future__ import annotations
 
+import io
 import re
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from astropy.io import fits
 from ingest.errors import SourceError
 from ingest.flags import components
 from ingest.readers.files import read_files
-from specola_bundle.build import Reading, no_data
+from specola_bundle.build import Attachment, Reading, no_data
 from specola_bundle.bundle import safe_name
 from specola_bundle.fitsio import plain_name
 from specola_bundle.specfile import Extra, SpectrumData
@@ -30,7 +32,12 @@ from specola_bundle.workfile import WorkFile
 __all__ = ["read", "read_file"]
 
 _NAME = re.compile(r"(?:sc_)?(?P<rest>.+)\.fits")
-_TABLES = ("redshifts", "slits", "photometry")
+_TABLES = ("redshifts", "slits", "photometry", "files")
+_IMAGES = (
+    ("EXR2D", "spectrum2d", "Two-dimensional spectrum of the slit, rectified and sky-subtracted"),
+    ("THUMB", "thumbnail", "Image of the object and its surroundings along the slit"),
+)
+"""HDUs that become files of their own: name, kind of file, title."""
 
 
 def read_file(path: Path, survey: Survey) -> Reading:
@@ -78,8 +85,29 @@ def read_file(path: Path, survey: Survey) -> Reading:
             "band_selection": magnitude.removeprefix("PND MAGAUTO").lower(), "target": True, "observed": True,
         }]  # fmt: skip
     return Reading(
-        source=name, row=row, data=data, tables=tables, work=work.to_bytes(), work_name=name, work_format="application/fits"
-    )
+        source=name, row=row, data=data, tables=tables, work=work.to_bytes(), work_name=name, work_format="application/fits",
+        attachments=_images(work, survey, {"OBJECT": target, "SPECID": spectrum_id}),
+    )  # fmt: skip
+
+
+def _images(work: WorkFile, survey: Survey, cards: Mapping[str, str]) -> list[Attachment]:
+    """The images of the work file as FITS files; the wavelength axis says its unit and medium, which the work file does not."""
+    found = []
+    for hdu in work.hdus[1:]:
+        known = next((one for one in _IMAGES if one[0] == hdu.name), None)
+        if known is None or hdu.data is None or hdu.data.ndim != 2:
+            continue
+        header = hdu.header.copy()
+        for keyword in ("XTENSION", "PCOUNT", "GCOUNT", "EXTNAME"):
+            header.remove(keyword, ignore_missing=True)
+        if header.get("CTYPE1", "").strip() == "WAVE":
+            header["CTYPE1"] = "AWAV" if survey.constants["wave_medium"] == "air" else "WAVE"
+            header["CUNIT1"] = "Angstrom"
+        header.update(cards)
+        buffer = io.BytesIO()
+        fits.PrimaryHDU(hdu.data, header).writeto(buffer)
+        found.append(Attachment(known[1], known[2], buffer.getvalue(), "application/fits", ".fits"))
+    return found
 
 
 class _Cards:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow.parquet as pq
 from django.conf import settings
 
 from ingest.check import check_bundle
@@ -14,7 +13,7 @@ from ingest.errors import IngestError, ReleaseError
 from ingest.findings import Progress
 from ingest.fingerprint import Fingerprints, differences, fingerprints
 from ingest.load import follow, ingest_bundle, loaded_releases, remove_release
-from ingest.products import spectrum_accref, work_accref
+from ingest.products import placed_files
 from ops.house import Archive
 from portal.releases.models import Release
 from specola_bundle.bundle import Bundle, sha256_of
@@ -101,16 +100,8 @@ def verify_staged(folder: Path, release: Release, expected: Fingerprints, progre
 
 def _files(bundle: Bundle, archive: Archive) -> Iterator[tuple[str, str]]:
     """Each sealed file, and where an archive serves it from."""
-    if bundle.manifest is None:
-        return
-    parquet = pq.ParquetFile(bundle.manifest.path)
-    columns = [name for name in ("spectrum_id", "file", "work_file") if name in parquet.schema_arrow.names]
-    for batch in parquet.iter_batches(columns=columns):
-        for row in batch.to_pylist():
-            identifier = row["spectrum_id"]
-            yield f"{bundle.path}/{row['file']}", f"{archive.products}/{spectrum_accref(bundle.schema, identifier)}"
-            if work := row.get("work_file"):
-                yield f"{bundle.path}/{work}", f"{archive.products}/{work_accref(bundle.schema, identifier, work)}"
+    for path, accref in placed_files(bundle):
+        yield f"{bundle.path}/{path}", f"{archive.products}/{accref}"
 
 
 def _same_file(sealed: str, served: str) -> bool:

@@ -31,6 +31,7 @@ from ingest.standard import check_products
 from portal.releases.models import Release
 from portal.releases.states import FROZEN, State
 from specola_bundle.bundle import Bundle
+from specola_bundle.registry import FILES
 
 __all__ = ["Sealed", "bundle_folder", "export", "export_download", "keep", "verify"]
 
@@ -172,15 +173,12 @@ def export_download(release: Release, target: Path, progress: Progress | None = 
 
 
 def _known(bundle: Bundle) -> dict[str, str]:
-    """SHA-256 of the spectrum files by their paths."""
+    """SHA-256 of the files of spectra by their paths."""
     sums: dict[str, str] = {}
-    if bundle.manifest is None:
-        return sums
-    parquet = pq.ParquetFile(bundle.manifest.path)
-    pairs = [("file", "file_sha256"), ("work_file", "work_sha256")]
-    for path, digest in pairs:
-        if path in parquet.schema_arrow.names and digest in parquet.schema_arrow.names:
-            for batch in parquet.iter_batches(columns=[path, digest]):
+    for name, file in ((name, file) for name, files in FILES.items() if name in bundle.tables for file in files):
+        parquet = pq.ParquetFile(bundle.tables[name].path)
+        if {file.path, file.sha256} <= set(parquet.schema_arrow.names):
+            for batch in parquet.iter_batches(columns=[file.path, file.sha256]):
                 sums.update((k, v) for k, v in zip(*(column.to_pylist() for column in batch.columns), strict=True) if k and v)
     return sums
 

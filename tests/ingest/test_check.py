@@ -52,9 +52,9 @@ def test_bundle_json_is_not_json(small):
     refused(path, "bundle.json", "expected JSON")
 
 
-@pytest.mark.parametrize("version", ["1.1", "2.0", "10.0"])
+@pytest.mark.parametrize("version", ["1.2", "2.0", "10.0"])
 def test_newer_contract(small, version):
-    refused(small(contract=version), "bundle.json, contract", f"version {version}", "1.0 at most", "newer")
+    refused(small(contract=version), "bundle.json, contract", f"version {version}", "1.1 at most", "newer")
 
 
 def test_bundle_json_breaks_its_schema(small):

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
+from astropy.wcs import WCS
 
 from ingest.check import check_bundle
 from specola_bundle.specfile import MASKED, NO_DATA
@@ -55,7 +56,7 @@ def test_counts(bundles):
         "vandels": {"spectra": 479, "redshifts": 479, "slits": 478, "properties": 479},
         "sdss": {"spectra": 13, "redshifts": 13, "slits": 13, "pointings": 2},
         "desi": {"spectra": 6, "redshifts": 1, "slits": 7, "photometry": 6},
-        "easylife": {"spectra": 1, "redshifts": 1, "slits": 1, "photometry": 1},
+        "easylife": {"spectra": 1, "redshifts": 1, "slits": 1, "photometry": 1, "files": 2},
         "esosdp": {"spectra": 1},
         "zcosmos": {"redshifts": 17358, "photometry": 17358},
     }
@@ -326,6 +327,17 @@ def test_easylife_file(bundles, data, truth):
         header = hdus[0].header
     assert np.array_equal(arrays["WAVE"], header["CRVAL1"] + np.arange(2154) * header["CDELT1"])
     assert (bundles / "easylife" / row["work_file"]).read_bytes() == path.read_bytes()
+    images = {one["kind"]: one for one in rows(bundles, "easylife", "files")}
+    with fits.open(path) as hdus:
+        for kind, name in (("spectrum2d", "EXR2D"), ("thumbnail", "THUMB")):
+            assert images[kind]["spectrum_id"] == row["spectrum_id"]
+            with fits.open(bundles / "easylife" / images[kind]["file"]) as image:
+                assert same(image[0].data, hdus[name].data)
+                assert image[0].header["SPECID"] == row["spectrum_id"]
+    with fits.open(bundles / "easylife" / images["spectrum2d"]["file"]) as image:
+        # air, in Angstrom: what the axis of the file itself does not say
+        assert (image[0].header["CTYPE1"], image[0].header["CUNIT1"]) == ("AWAV", "Angstrom")
+        assert WCS(image[0].header).spectral.pixel_to_world(2153).to_value("Angstrom") == pytest.approx(arrays["WAVE"][-1])
     assert (row["ra"], row["dec"], row["exptime"]) == (53.1930509, -27.8480485, 149999.6)
     true = next(one for one in truth if "sc_CDFS006664" in one["path"])
     (redshift,) = rows(bundles, "easylife", "redshifts")

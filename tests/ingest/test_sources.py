@@ -449,7 +449,7 @@ def easylife_file(path: Path, *, noise: int | None = 30, **cards: Any) -> Path:
 
 def test_an_easylife_file(tmp_path):
     report = pandora.read([easylife_file(tmp_path / "sc_a.fits")], tmp_path / "bundle", load_survey(Path("easylife")))
-    assert report.counts == {"spectra": 1, "redshifts": 1, "slits": 1, "photometry": 0}
+    assert report.counts == {"spectra": 1, "redshifts": 1, "slits": 1, "photometry": 0, "files": 1}
     check_bundle(tmp_path / "bundle")
 
 

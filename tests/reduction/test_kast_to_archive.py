@@ -109,7 +109,7 @@ def test_datalink_leads_to_spectrum_work_file_and_plot(
     address = requests.Request("GET", f"{archive.url}/{served}/q/dl/dlmeta", params={"ID": identifier}).prepare().url
     links = pyvo.dal.adhoc.DatalinkResults.from_result_url(address)
     urls = {str(link.semantics): link.access_url for link in links}
-    assert {"#this", "#progenitor", "#preview"} <= set(urls)
+    assert {"#this", "#progenitor", "#thumbnail"} <= set(urls)
     assert web.get(urls["#progenitor"]).content == (reduced.bundle / row["work_file"]).read_bytes()
 
 

@@ -48,6 +48,9 @@ def test_everything_is_refused(archive: Archive, demo: SimpleNamespace, held: st
         f"{archive.url}/{demo.schema}/q/dl/dlget?ID={held}",
         f"{archive.url}/{demo.schema}/q/dl/dlget?ID={held}&RESPONSEFORMAT=fits",
         f"{archive.url}/{demo.schema}/q/dl/dlget?ID=ivo://{archive.authority}/{demo.schema}/q/ssap?{held}",
+        # the survey's plain name is another door to the same house
+        f"{archive.url}/demo/q/dl/dlget?ID={held}",
+        f"{archive.url}/demo/q/dl/dlget?ID=ivo://{archive.authority}/{demo.schema}/q/ssap?{held}&RESPONSEFORMAT=fits",
     ):
         for headers in ({}, {"Authorization": "Basic dGVhbTp0ZWFt"}):
             answer = web.get(address, headers=headers)

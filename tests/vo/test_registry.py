@@ -69,9 +69,25 @@ def test_every_verb(archive: Archive, demo: SimpleNamespace, web: requests.Sessi
         assert root.find(f"{OAI}error") is None, query
     listed = etree.fromstring(documents["verb=ListIdentifiers&metadataPrefix=ivo_vor"])
     names = {item.text for item in listed.iter(f"{OAI}identifier")}
-    for service in ("ssap", "cone"):
+    for service in ("ssap", "cone", "tables"):
         assert f"ivo://{archive.authority}/{demo.schema}/q/{service}" in names
     assert f"ivo://{archive.authority}/tap" in {name.replace("/__system__/tap/run", "/tap") for name in names if name}
+
+
+def test_a_release_has_a_record_of_its_own(archive: Archive, demo: SimpleNamespace, web: requests.Session) -> None:
+    """All tables with their columns, who made them, on what terms, and that TAP has them: a search by UCD finds the release."""
+    record = quote(f"ivo://{archive.authority}/{demo.schema}/q/tables")
+    root = etree.fromstring(oai(archive, web, f"verb=GetRecord&metadataPrefix=ivo_vor&identifier={record}"))
+    description = json.loads((demo.bundle / "bundle.json").read_text())
+    tables = {name.text: name.getparent() for name in root.iterfind(".//table/name")}
+    assert {f"{demo.schema}.{name}" for name in description["counts"]} == set(tables) - {"ivoa.obscore"}
+    (z,) = tables[f"{demo.schema}.redshifts"].xpath("column[name='z']")
+    assert z.findtext("ucd") == "src.redshift;meta.main"
+    assert root.findtext(".//curation/version") == demo.schema.partition("_")[2]
+    assert str(root.findtext(".//rights")).split() == description["rights"].split()
+    assert [creator.findtext("name") for creator in root.iterfind(".//creator")] == description["creators"]
+    related = {item.get("ivo-id") for item in root.iterfind(".//relationship[relationshipType='IsServedBy']/relatedResource")}
+    assert any(str(name).endswith("/tap") or str(name).endswith("tap/run") for name in related), related
 
 
 @pytest.mark.parametrize(

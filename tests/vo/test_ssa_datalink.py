@@ -95,7 +95,7 @@ def test_links_deliver_what_they_say(ssa: pyvo.dal.SSAService, first: dict[str, 
     assert ("#this", "application/fits") in found
     assert ("#this", "application/x-votable+xml") in found
     assert ("#preview-plot", "image/png") in found
-    assert ("#preview", "image/png") in found
+    assert ("#thumbnail", "image/png") in found
     for link in links:
         if not link.access_url or link.semantics == "#proc":
             continue

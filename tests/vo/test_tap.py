@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import pyvo
+import requests
 from astropy import units
+from astropy.io import votable
 from astropy.table import Table
+from lxml import etree
 
 from ops.house import Archive
 from specola_bundle.registry import standard_tables
@@ -128,3 +132,27 @@ def test_simulated_is_said(tap: pyvo.dal.TAPService, demo: SimpleNamespace) -> N
 def test_wrong_adql_is_an_error_that_says_where(tap: pyvo.dal.TAPService) -> None:
     with pytest.raises(pyvo.dal.DALQueryError, match="nosuchtable"):
         tap.search("SELECT * FROM nosuchtable")
+
+
+def test_every_example_runs_and_finds_something(tap: pyvo.dal.TAPService, demo: SimpleNamespace, web: requests.Session) -> None:
+    page = etree.fromstring(web.get(f"{tap.baseurl}/examples").content)
+    queries = ["".join(item.itertext()) for item in page.iter() if item.get("property") == "query"]
+    assert len(queries) >= 6
+    for query in queries:
+        # a position that is in the demonstration survey stands in the page for whatever a user looks for
+        assert len(tap.search(query, maxrec=10)) > 0, query
+    assert len(tap.examples) == len(queries)
+
+
+def test_limits_of_columns(tap: pyvo.dal.TAPService, demo: SimpleNamespace, web: requests.Session) -> None:
+    """Also of the newest release under the survey's name; what is computed of a column does not have its limits."""
+    rows = pq.read_table(demo.bundle / "manifest.parquet", columns=["snr", "redshift", "n_pixels"])
+    for schema in (demo.schema, "demo"):
+        query = f"SELECT snr, redshift, n_pixels, COUNT(*) AS n FROM {schema}.spectra GROUP BY snr, redshift, n_pixels"
+        answer = web.get(f"{tap.baseurl}/sync", params={"LANG": "ADQL", "MAXREC": "1", "QUERY": query})
+        fields = {field.name: field for field in votable.parse(io.BytesIO(answer.content)).get_first_table().fields}
+        for name in rows.column_names:
+            known = rows[name].drop_null().to_numpy()
+            assert np.float32(fields[name].values.min) == np.float32(known.min()), (schema, name)
+            assert np.float32(fields[name].values.max) == np.float32(known.max()), (schema, name)
+        assert fields["n"].values.max is None

@@ -23,7 +23,17 @@ from specola_bundle.sdp.cards import one_line
 from specola_bundle.specfile import NO_DATA, AnyArray, SpectrumData, write_spectrum
 from specola_bundle.survey import Survey
 
-__all__ = ["Progress", "Reading", "Report", "SpectraBuilder", "no_data", "own_columns", "software", "spectra_bundle"]
+__all__ = [
+    "Attachment",
+    "Progress",
+    "Reading",
+    "Report",
+    "SpectraBuilder",
+    "no_data",
+    "own_columns",
+    "software",
+    "spectra_bundle",
+]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many are done, and how many there are (0 where that is not known)."""
@@ -32,6 +42,20 @@ SHARD_ABOVE = 1000
 """With more spectra than this, files go into 256 subfolders."""
 
 _FLUSH = 500
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A further file of a spectrum: a row of the table files, and its content."""
+
+    kind: str
+    """One of those the registry has."""
+    title: str
+    content: bytes
+    file_format: str
+    """Media type."""
+    ending: str
+    """Of its name in the bundle, as in ``.fits``."""
 
 
 @dataclass
@@ -51,6 +75,8 @@ class Reading:
     work_format: str = ""
     cards: dict[str, Any] = field(default_factory=dict)
     """Further cards of the spectrum file's primary header."""
+    attachments: Sequence[Attachment] = ()
+    """Further files, of different kinds; the table files must be among those that are written."""
 
 
 @dataclass
@@ -215,10 +241,25 @@ class SpectraBuilder:
             row["work_size"] = len(reading.work)
             row["work_sha256"] = hashlib.sha256(reading.work).hexdigest()
         self.add_row("spectra", row)
+        for attachment in reading.attachments:
+            self._attach(identifier, shard, attachment)
         for name, rows in reading.tables.items():
             for one in rows:
                 self.add_row(name, one)
         return row
+
+    def _attach(self, spectrum_id: str, shard: str, attachment: Attachment) -> None:
+        """Write a further file of a spectrum and keep its row."""
+        file_id = f"{spectrum_id}_{attachment.kind}"
+        path = self._folder / "files" / shard / f"{file_id}{attachment.ending}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(attachment.content)
+        row = {
+            "file_id": file_id, "spectrum_id": spectrum_id, "kind": attachment.kind, "title": attachment.title,
+            "file": path.relative_to(self._folder).as_posix(), "file_format": attachment.file_format,
+            "file_size": len(attachment.content), "file_sha256": hashlib.sha256(attachment.content).hexdigest(),
+        }  # fmt: skip
+        self.add_row("files", row)
 
     def add_row(self, table: str, row: dict[str, Any]) -> None:
         """Keep a row of another table, unless one with its primary key was kept before."""

@@ -7,6 +7,7 @@ A bundle is a directory::
     catalogues/*.parquet further tables
     spectra/*.fits       the spectrum files (specfile.py); spectra/00/*.fits … where there are many
     work/*               the files the spectra were made from, where they are to be served
+    files/*              what else belongs to them (table files): two-dimensional spectra, models, pictures
     provenance.json      W3C PROV
 """
 
@@ -43,11 +44,13 @@ __all__ = [
     "write_whole",
 ]
 
-CONTRACT = (1, 0)
+CONTRACT = (1, 1)
 """Version of the bundle contract this code writes and reads."""
 
 ROW_GROUP = 20_000
 """Rows of a Parquet row group."""
+
+_FOLDERS = ("spectra", "catalogues", "work", "files")
 
 MANIFEST = "spectra"
 """Name of the table that is the manifest."""
@@ -163,7 +166,7 @@ class BundleWriter:
             )
         if self.folder.exists():
             shutil.rmtree(self.folder)
-        for name in ("spectra", "catalogues", "work"):
+        for name in _FOLDERS:
             (self.folder / name).mkdir(parents=True)
         return self
 
@@ -226,7 +229,7 @@ class BundleWriter:
             path = self.folder / "provenance.json"
             write_whole(path, json.dumps(self._provenance, indent=1, ensure_ascii=False).encode())
             document["provenance"] = {"path": path.name, "sha256": sha256_of(path)}
-        for name in ("spectra", "catalogues", "work"):
+        for name in _FOLDERS:
             if not any((self.folder / name).iterdir()):
                 (self.folder / name).rmdir()
         write_whole(self.folder / "bundle.json", json.dumps(document, indent=1, ensure_ascii=False).encode())

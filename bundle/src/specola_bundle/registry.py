@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["ARROW_TYPES", "Column", "Table", "in_key_order", "standard_tables", "table_keys", "table_of"]
+__all__ = ["ARROW_TYPES", "FILES", "Column", "FileColumns", "Table", "in_key_order", "standard_tables", "table_keys", "table_of"]
 
 ARROW_TYPES: dict[str, pa.DataType] = {
     "text": pa.string(),
@@ -30,6 +30,28 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     "spoly": pa.list_(pa.float64()),
 }
 """Arrow type of each column type of the contract."""
+
+
+@dataclass(frozen=True)
+class FileColumns:
+    """The columns of a table that tell of one file of each row."""
+
+    path: str
+    """Its path within the bundle; NULL where the row has no such file."""
+    size: str
+    sha256: str
+    place: str
+    """Folder for these files, in a bundle and in an archive."""
+
+
+FILES: Mapping[str, tuple[FileColumns, ...]] = {
+    "spectra": (
+        FileColumns("file", "file_size", "file_sha256", "spectra"),
+        FileColumns("work_file", "work_size", "work_sha256", "work"),
+    ),
+    "files": (FileColumns("file", "file_size", "file_sha256", "files"),),
+}
+"""The tables of the registry that bring files with them."""
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from ingest.load import loaded_releases, remove_release
-from ops.house import Archive, House
-
-
-@pytest.fixture
-def archive(house: House) -> Archive:
-    return house.archive("public")
+from ops.house import Archive
 
 
 @pytest.fixture

@@ -64,12 +64,14 @@ def write_release(
     changes: Mapping[int, Mapping[str, Any]] | None = None,
     extensions: Sequence[Column] = (),
     tables: Mapping[str, tuple[Sequence[Mapping[str, Any]], Mapping[str, Any]]] | None = None,
+    files: Mapping[str, bytes] | None = None,
+    provenance: Mapping[str, Any] | None = None,
     **head: Any,
 ) -> Path:
     """Write a bundle of simulated spectra and their redshifts.
 
     ``changes`` are values by row number that go over the made-up ones, ``extensions`` columns of spectra, ``tables`` further
-    tables: rows, and what `BundleWriter.write_table` wants to know of them.
+    tables: rows, and what `BundleWriter.write_table` wants to know of them, ``files`` further files by their paths.
     """
     with BundleWriter(path, overwrite=True, **description(release, **head)) as writer:
         rows = []
@@ -83,6 +85,10 @@ def write_release(
             rows.append(row)
         writer.write_table("spectra", rows, extensions=extensions)
         writer.write_table("redshifts", [redshift_row(row) for row in rows])
+        for place, content in (files or {}).items():
+            (writer.folder / place).write_bytes(content)
+        if provenance is not None:
+            writer.provenance(provenance)
         for name, (content_rows, words) in (tables or {}).items():
             writer.write_table(name, content_rows, **words)
     return path

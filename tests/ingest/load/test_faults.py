@@ -20,7 +20,7 @@ import ingest.load
 from ingest.errors import BundleError, IngestError, ReleaseError
 from ingest.load import ingest_bundle, loaded_releases, remove_release
 from ops.house import Archive, House
-from specola_bundle.bundle import Bundle, sha256_of
+from specola_bundle.bundle import CONTRACT, Bundle, sha256_of
 from tests.ingest.load.releases import footprint, snapshot, write_release
 
 
@@ -74,7 +74,10 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: _rewrite(path, lambda table: table.drop_columns("flux_unit")),
         "column flux_unit: found no such",
     ),
-    "newer contract": (lambda path: _describe(path, lambda d: d.update(contract="1.1")), "newer than this Specola"),
+    "newer contract": (
+        lambda path: _describe(path, lambda d: d.update(contract=f"{CONTRACT[0]}.{CONTRACT[1] + 1}")),
+        "newer than this Specola",
+    ),
     "no description": (lambda path: (path / "bundle.json").unlink(), "bundle.json: found No such file"),
     "changed table": (lambda path: (path / "manifest.parquet").write_bytes(b"PAR1"), "manifest.parquet: found another content"),
 }

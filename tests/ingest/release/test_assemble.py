@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -138,3 +139,43 @@ def test_a_file_that_is_missing_or_outside_is_named(tmp_path: Path) -> None:
     file.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(BundleError, match=r"L000001\.fits: found no such file inside the bundle"):
         _made(tmp_path / "sum", _source(path))
+
+
+def _with_files(path: Path, release: str) -> Path:
+    contents = {f"files/{number}.txt": f"report {number}".encode() for number in range(3)}
+    rows = [
+        {
+            "file_id": f"{release}-{number}", "spectrum_id": f"L{number:06d}", "kind": "report", "title": "A report",
+            "file": name,
+            "file_format": "text/plain", "file_size": len(content), "file_sha256": hashlib.sha256(content).hexdigest(),
+        }
+        for number, (name, content) in enumerate(contents.items())
+    ]  # fmt: skip
+    return write_release(path, release, 3, tables={"files": (rows, {})}, files=contents)
+
+
+def test_further_files_come_with_their_spectra(tmp_path: Path) -> None:
+    path = _with_files(tmp_path / "a", "one")
+    made = _made(tmp_path / "sum", _source(path, ["L000002"]))
+    assert _column(made, "files", "file_id") == ["one-2"]
+    (file,) = _column(made, "files", "file")
+    assert (made.path / file).read_bytes() == b"report 2"
+    assert sorted(one.name for one in (made.path / "files").rglob("*.txt")) == ["one-2.txt"]
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda file: file.write_bytes(b"report X"), "another content"),
+        (lambda file: file.write_bytes(b"rep"), "truncated"),
+        (lambda file: file.unlink(), "no such file inside the bundle"),
+    ],
+)
+def test_a_further_file_that_is_not_what_it_was(tmp_path: Path, harm: Any, message: str) -> None:
+    path = _with_files(tmp_path / "a", "one")
+    harm(path / "files" / "1.txt")
+    with pytest.raises(BundleError) as caught:
+        check_bundle(path)
+    (finding,) = [str(finding) for finding in caught.value.findings]
+    assert finding.startswith("catalogues/files.parquet row 2 (one-1), file files/1.txt")
+    assert message in finding
