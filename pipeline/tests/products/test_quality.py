@@ -98,6 +98,15 @@ def test_a_problem_alone_is_a_failure():
     assert judge(replace(good, problems=(Problem("x.fits", "", "x.fits: broken"),))).failed
 
 
+def test_a_frame_that_was_lost_on_the_way_is_a_failure():
+    one = mask([slit(1)], [exposure("a.fits", [quality(1)]), exposure("b.fits", [quality(1)], number=1)])
+    lost = replace(reduction([one]), masks=(replace(one, exposures=one.exposures[:1]),))
+    found = judge(lost)
+    assert found.failed
+    assert [(row["file"], row["state"]) for row in found.rows] == [("a.fits", "accepted"), ("b.fits", "rejected")]
+    assert judge(replace(lost, masks=())).count("rejected") == 2
+
+
 def test_json_parquet_and_page_say_the_same_and_twice_the_same_bytes(small, tmp_path):
     found = judge(small)
     write_report(found, small, tmp_path / "one")

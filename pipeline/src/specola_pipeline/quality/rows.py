@@ -62,7 +62,7 @@ def judge(reduction: Reduction, limits: Sequence[Limit] = ()) -> Quality:
         for slit in mask.slits():
             rows += judge_slit(mask, slit, limits)
         rows += _failed(mask)
-    rows += _of_no_mask(reduction)
+    rows += [*_of_no_mask(reduction), *_lost(reduction)]
     rows.sort(key=lambda row: (row["pointing_id"] or "", row["file"] or "", row["slit_id"] or "", row["quality_id"]))
     return Quality(limits, tuple(rows), reduction.problems)
 
@@ -184,6 +184,26 @@ def _of_no_mask(reduction: Reduction) -> list[Row]:
             name = {"quality_id": f"{plain(problem.file) or 'all'}:{plain(problem.slit)}", "pointing_id": None, "slit_id": None}
             names = {**name, "slit": problem.slit or None, "file": problem.file or None}
             _add(rows, names, problem.words, UNSURE if problem.file in harmless else REJECTED)
+    return list(rows.values())
+
+
+def _lost(reduction: Reduction) -> list[Row]:
+    """Rows of frames that were to be reduced and are neither in a result nor in a problem: whatever lost them, it is said."""
+    seen = {exposure.entry.path for mask in reduction.masks for exposure in mask.exposures}
+    told = {problem.file for problem in reduction.problems}
+    rows: dict[str, Row] = {}
+    for group in reduction.plan.groups:
+        for entry in group.entries:
+            if entry.path not in seen and entry.path.name not in told:
+                name = f"{mask_name(group)}:{plain(entry.path.name)}"
+                names = {
+                    "quality_id": name,
+                    "pointing_id": mask_name(group),
+                    "slit_id": None,
+                    "slit": None,
+                    "file": entry.path.name,
+                }
+                _add(rows, names, "was to be reduced and was not, and no step said why; start the same command again")
     return list(rows.values())
 
 
