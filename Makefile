@@ -1,6 +1,6 @@
 # Specola. The first thing to try: make demo
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test bench bench-query bench-release check clean
+.PHONY: help setup demo up down test bench bench-query bench-release bench-redshift check clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -31,6 +31,10 @@ bench-query: ## measure answers beside one DaCHS process alone and psql (wants t
 bench-release: ## measure freeze, stage and promote beside plain copying and COPY
 	@bin/house --test --extras test setup
 	@bin/house --test --extras test run python -m bench.release $(BENCH)
+
+bench-redshift: ## measure redshifts beside redrock on real spectra (half an hour; BENCH='--redrock-every 8' for less)
+	@bin/house --test --extras test setup
+	@bin/house --test --extras test run python -m bench.redshift $(BENCH)
 
 check: ## ruff, mypy, import-linter, dependency audit
 	@bin/house --test --extras test,check setup

@@ -1,0 +1,264 @@
+"""Our redshifts beside redrock's, on the same real spectra with the same templates, in one run: ``make bench-redshift``.
+
+Prints time, success by flag and by signal-to-noise ratio, confusion of classes, scatter and pulls, and how honest the
+probability is; writes bench/results/redshift.json, and a page with every spectrum that we got wrong (spectrum, our model, the
+best model at the redshift people found). redrock is installed by name into an environment of its own, outside the project.
+The real data are those of the tests (SPECOLA_SHARED_DATA). redrock sees VANDELS only, because it brings its templates to each
+wavelength grid anew, a minute each, and every other file has one of its own; ``--redrock-every 8`` gives it an eighth of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from threadpoolctl import threadpool_limits
+
+from bench.redshift_gallery import write_gallery
+from ops.house import House
+from specola_pipeline.redshift.measure import Redshifter
+from specola_pipeline.redshift.readers import read_spectra
+from specola_pipeline.redshift.spectrum import Spectrum
+from specola_pipeline.redshift.templates import Library, load_library
+from specola_pipeline.spectral import air_to_vacuum
+
+RESULTS = Path(__file__).with_name("results") / "redshift.json"
+WORKER = Path(__file__).with_name("redrock_worker.py")
+REDROCK = "redrock==0.21.0"
+TOLERANCE = 0.003
+"""Of |z - truth| / (1 + truth): VANDELS' redshifts are of interstellar lines and Lyman alpha, some 230 km/s off systemic ones."""
+SNR_BINS = ((0.0, 1.0), (1.0, 2.0), (2.0, 4.0), (4.0, 1e9))
+PROBABILITIES = (0.0, 0.5, 0.8, 0.95, 1.0001)
+
+
+@dataclass
+class Case:
+    """A spectrum, what people found, and what a program found."""
+
+    name: str
+    z_true: float
+    flag: str
+    """VANDELS' flag, or the class of another spectrum."""
+    z: float | None = None
+    z_err: float | None = None
+    spectral_class: str = "UNKNOWN"
+    probability: float | None = None
+    snr: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def right(self) -> bool:
+        """Whether the redshift is within the tolerance."""
+        return self.z is not None and abs(self.z - self.z_true) < TOLERANCE * (1 + self.z_true)
+
+
+def vandels(data: Path) -> list[tuple[Case, Spectrum]]:
+    """The VANDELS spectra."""
+    rows = [line.split() for line in (data / "vandels" / "sample.info").read_text("utf-8").splitlines()[1:]]
+    wanted = {row[0]: (float(row[1]), row[2]) for row in rows}
+    found = []
+    with tarfile.open(data / "vandels" / "spectra.tar.xz") as archive:
+        for member in archive:
+            name = Path(member.name).name.removesuffix(".dat")
+            stream = archive.extractfile(member) if name in wanted else None
+            if stream is not None:
+                wave, flux, err = np.loadtxt(stream).T
+                found.append((Case(name, *wanted[name]), Spectrum(name, air_to_vacuum(wave), flux, err, 580.0)))
+    return found
+
+
+def others(data: Path) -> list[tuple[Case, Spectrum]]:
+    """SDSS, BOSS, DESI and single VIMOS files with a known redshift."""
+    truth = {Path(row["path"]).name: row for row in csv.DictReader((data / "truth.csv").read_text("utf-8").splitlines())}
+    found = []
+    for pattern in ("sdss/spec-*", "desi/coadd-4-*", "formats/*.fits"):
+        for path in sorted(data.glob(pattern)):
+            row = truth[path.name]
+            z, spectral_class = float(row["z"]), row["class"].partition("(")[0]
+            found += [(Case(one.name, z, spectral_class), one) for one in read_spectra(path)]
+    return found
+
+
+def ours(spectra: list[tuple[Case, Spectrum]], console: Console) -> list[Case]:
+    """Measured one after the other in this process, so that the processor's time is a spectrum's."""
+    redshifter = Redshifter()
+    redshifter.measure(spectra[0][1])
+    done = []
+    with threadpool_limits(1):
+        for case, spectrum in track(spectra, "ours", console=console):
+            begun = time.process_time()
+            result = redshifter.measure(spectrum)
+            seconds = time.process_time() - begun
+            best = result.best
+            done.append(
+                Case(
+                    case.name, case.z_true, case.flag, best.z if best else None, best.z_err if best else None,
+                    best.spectral_class if best else "UNKNOWN", result.probability, result.snr, seconds,
+                )
+            )  # fmt: skip
+    return done
+
+
+def redrock(folder: Path, spectra: list[tuple[Case, Spectrum]], mine: list[Case], console: Console) -> list[Case]:
+    """The same by redrock, in its own environment."""
+    python = folder / "venv" / "bin" / "python"
+    if not python.exists():
+        with console.status(f"installing {REDROCK} into {folder}"):
+            subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
+            subprocess.run([str(python), "-m", "pip", "install", "--quiet", REDROCK], check=True)
+    arrays: dict[str, Any] = {}
+    for number, (_, one) in enumerate(spectra):
+        for name, values in (("wave", one.wave), ("flux", one.flux), ("err", one.err), ("power", one.res_power)):
+            arrays[f"{name}_{number}"] = np.asarray(values, dtype=float)
+    np.savez(folder / "spectra.npz", **arrays)
+    _convert(folder / "templates.npz", load_library())
+    results = folder / "results.jsonl"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    with console.status(f"redrock, {len(spectra)} spectra, some seconds each"), (folder / "redrock.log").open("w") as log:
+        subprocess.run(
+            [str(python), str(WORKER), str(folder / "spectra.npz"), str(folder / "templates.npz"), str(results)],
+            check=True, env=environment, stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    rows = {row["number"]: row for row in map(json.loads, results.read_text("utf-8").splitlines())}
+    return [
+        Case(
+            one.name, one.z_true, one.flag, rows[i]["z"], rows[i]["z_err"], rows[i]["class"],
+            None, one.snr, rows[i]["seconds"],
+        )
+        for i, one in enumerate(mine)
+    ]  # fmt: skip
+
+
+def _convert(path: Path, library: Library) -> None:
+    """Write the library for redrock, which wants templates that reach beyond the spectra at every redshift it scans."""
+    step = library.step
+    grid = np.exp(np.arange(round(np.log(400.0) / step), round(np.log(14000.0) / step) + 1) * step)
+    rest = np.exp((library.first + np.arange(library.templates[0].flux.size)) * step)
+    curves: dict[str, Any] = {
+        f"{one.spectral_class}:{one.name}": np.interp(grid, rest, one.flux, left=0.0) for one in library.templates
+    }
+    np.savez(path, wave=grid, **curves)
+
+
+def figures(cases: list[Case]) -> dict[str, Any]:
+    """What is known of a program from its cases."""
+    real = [one for one in cases if one.flag in {"3", "4"}]
+    good = [one for one in real if one.right and one.z is not None]
+    shift = np.array([(one.z - one.z_true) / (1 + one.z_true) for one in good if one.z is not None])
+    pulls = np.array([(one.z - one.z_true) / one.z_err for one in good if one.z is not None and one.z_err])
+    return {
+        "flags 3 and 4": _share(real),
+        "flag 4": _share([one for one in cases if one.flag == "4"]),
+        "flag 3": _share([one for one in cases if one.flag == "3"]),
+        "flag 9": _share([one for one in cases if one.flag == "9"]),
+        **{
+            f"S/N {low:g} to {high:g}" if high < 1e8 else f"S/N from {low:g}": _share([o for o in real if low <= o.snr < high])
+            for low, high in SNR_BINS
+        },
+        "others": _share([one for one in cases if not one.flag.isdigit()]),
+        "class": {f"{a} as {b}": n for (a, b), n in _confusion(cases).items()},
+        "nmad": _mad(shift - np.median(shift)) if shift.size else None,
+        "offset": float(np.median(shift)) if shift.size else None,
+        "pull width": _mad(pulls - np.median(pulls)) if pulls.size else None,
+        "milliseconds": float(np.mean([one.seconds for one in real]) * 1e3) if real else None,
+    }
+
+
+def _share(cases: list[Case]) -> list[int]:
+    return [sum(one.right for one in cases), len(cases)]
+
+
+def _mad(values: Any) -> float:
+    return float(1.4826 * np.median(np.abs(values)))
+
+
+def _confusion(cases: list[Case]) -> dict[tuple[str, str], int]:
+    table: dict[tuple[str, str], int] = {}
+    for one in cases:
+        key = ("GALAXY" if one.flag.isdigit() else one.flag, one.spectral_class)
+        table[key] = table.get(key, 0) + 1
+    return table
+
+
+def reliability(cases: list[Case]) -> list[dict[str, float]]:
+    """Mean probability said, and share that is right, of the VANDELS spectra in bins of the probability."""
+    rows = []
+    for low, high in itertools.pairwise(PROBABILITIES):
+        inside = [o for o in cases if o.flag.isdigit() and o.probability is not None and low <= o.probability < high]
+        if inside:
+            said = float(np.mean([one.probability for one in inside if one.probability is not None]))
+            rows.append({"from": low, "said": said, "right": float(np.mean([o.right for o in inside])), "spectra": len(inside)})
+    return rows
+
+
+def print_table(result: dict[str, Any], console: Console) -> None:
+    """Show what was measured."""
+    programs = [name for name in ("ours", "ours, of redrock's", "redrock") if name in result]
+    table = Table("what", *programs, title="Redshifts of real spectra", title_justify="left")
+    for key, value in result["ours"].items():
+        if key == "class":
+            continue
+        cells = [result[name][key] for name in programs]
+        if isinstance(value, list):
+            texts = [f"{a} of {b}" + (f" ({100 * a / b:.1f} %)" if b else "") for a, b in cells]
+        else:
+            texts = ["" if cell is None else f"{cell:.5g}" for cell in cells]
+        table.add_row(key, *texts)
+    console.print(table)
+    for name in programs:
+        console.print(f"{name}, classes: " + ", ".join(f"{key} {value}" for key, value in result[name]["class"].items()))
+    table = Table("probability from", "mean said", "right", "spectra", title="Is the probability honest?", title_justify="left")
+    for row in result["reliability"]:
+        table.add_row(f"{row['from']:g}", f"{row['said']:.3f}", f"{row['right']:.3f}", str(row["spectra"]))
+    console.print(table)
+
+
+def main() -> None:
+    """Run everything."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--redrock-every", type=int, default=1, help="give redrock each so many-th VANDELS spectrum")
+    parser.add_argument("--no-redrock", action="store_true", help="measure ours alone")
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("SPECOLA_SHARED_DATA", "../shared/data")))
+    options = parser.parse_args()
+    console = Console(width=max(Console().width, 110))
+    if not (options.data / "truth.csv").exists():
+        parser.error(f"no real data in {options.data}: set SPECOLA_SHARED_DATA to their folder")
+    folder = House.from_environment().var / "bench" / "redshift"
+    folder.mkdir(parents=True, exist_ok=True)
+    survey = vandels(options.data)
+    spectra = survey + others(options.data)
+    cases = ours(spectra, console)
+    result: dict[str, Any] = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "ours": figures(cases),
+        "reliability": reliability(cases), "cases": [asdict(one) for one in cases],
+    }  # fmt: skip
+    if not options.no_redrock:
+        part = slice(0, len(survey), options.redrock_every)
+        result["ours, of redrock's"] = figures(cases[part])
+        result["redrock"] = figures(redrock(folder, survey[part], cases[part], console))
+    print_table(result, console)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps({key: value for key, value in result.items() if key != "cases"}, indent=1) + "\n")
+    wrong = [(one, spectrum) for one, (_, spectrum) in zip(cases, spectra, strict=True) if not one.right]
+    page = folder / "gallery.html"
+    write_gallery(page, [(one.name, one.z_true, one.flag, spectrum) for one, spectrum in wrong])
+    console.print(f"written to {RESULTS}; {len(wrong)} failures are shown in {page}")
+
+
+if __name__ == "__main__":
+    main()
