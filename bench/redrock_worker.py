@@ -2,9 +2,9 @@
 
     python redrock_worker.py SPECTRA.npz TEMPLATES.npz RESULTS.jsonl
 
-SPECTRA has wave_i, flux_i, err_i (vacuum Angstrom) and power_i for i = 0, 1, …; TEMPLATES has wave, and CLASS:name arrays. Galaxies
-and quasars are one set of vectors each, with non-negative coefficients, as redrock's own recent sets are; each star is one of
-its own. With ``-`` for TEMPLATES the sets in the folder RR_TEMPLATE_DIR are taken instead.
+SPECTRA has wave_i, flux_i, err_i (vacuum Angstrom) and power_i for i = 0, 1, …; TEMPLATES has wave, and CLASS:name arrays.
+Galaxies and quasars are one set of vectors each, with non-negative coefficients, as redrock's own recent sets are; each star
+is one of its own. With ``-`` for TEMPLATES the sets in the folder RR_TEMPLATE_DIR are taken instead.
 """
 
 import json

@@ -2,15 +2,18 @@
 
 Prints time, success by flag and by signal-to-noise ratio, confusion of classes, scatter and pulls, and how honest the
 probability is; writes bench/results/redshift.json, and a page with every spectrum that we got wrong (spectrum, our model, the
-best model at the redshift people found). redrock is installed by name into an environment of its own, outside the project.
-The real data are those of the tests (SPECOLA_SHARED_DATA). redrock sees VANDELS only, because it brings its templates to each
-wavelength grid anew, a minute each, and every other file has one of its own; ``--redrock-every 8`` gives it an eighth of them.
+best model at the redshift people found). Our figures of VANDELS are cross-validated: each fifth with stacks of the others
+among the templates; redrock gets the stacks of all, which is in its favour. It is installed by name into an environment of its
+own, outside the project. The real data are those of the tests (SPECOLA_SHARED_DATA). redrock sees VANDELS only, because it
+brings its templates to each wavelength grid anew, a minute each, and every other file has one of its own; ``--redrock-every 8``
+gives it an eighth of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import importlib.util
 import itertools
 import json
 import os
@@ -18,6 +21,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import zlib
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +44,8 @@ from specola_pipeline.spectral import air_to_vacuum
 RESULTS = Path(__file__).with_name("results") / "redshift.json"
 WORKER = Path(__file__).with_name("redrock_worker.py")
 REDROCK = "redrock==0.21.0"
+LEARN = Path(__file__).parents[1] / "pipeline" / "tools" / "learn_lyman_break_templates.py"
+FOLDS = 5
 TOLERANCE = 0.003
 """Of |z - truth| / (1 + truth): VANDELS' redshifts are of interstellar lines and Lyman alpha, some 230 km/s off systemic ones."""
 SNR_BINS = ((0.0, 1.0), (1.0, 2.0), (2.0, 4.0), (4.0, 1e9))
@@ -94,13 +100,41 @@ def others(data: Path) -> list[tuple[Case, Spectrum]]:
     return found
 
 
-def ours(spectra: list[tuple[Case, Spectrum]], console: Console) -> list[Case]:
-    """Measured one after the other in this process, so that the processor's time is a spectrum's."""
-    redshifter = Redshifter()
-    redshifter.measure(spectra[0][1])
+def fold_of(name: str) -> int:
+    """To which of the cross-validation's parts a VANDELS spectrum belongs."""
+    return zlib.crc32(name.encode()) % FOLDS
+
+
+def cross_validated(survey: list[tuple[Case, Spectrum]]) -> list[Redshifter]:
+    """For each part a redshifter whose stacks were learnt from the other parts."""
+    specification = importlib.util.spec_from_file_location("learn", LEARN)
+    assert specification is not None
+    assert specification.loader is not None
+    learn = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(learn)
+    plain = learn.plain()
+    found = []
+    for fold in range(FOLDS):
+        items = [(s, case.z_true, int(case.flag)) for case, s in survey if fold_of(case.name) != fold and case.flag in {"3", "4"}]
+        found.append(Redshifter(Library(plain.step, plain.first, plain.templates + learn.stacks(items, plain))))
+    return found
+
+
+def ours(survey: list[tuple[Case, Spectrum]], further: list[tuple[Case, Spectrum]], console: Console) -> list[Case]:
+    """Measured one after the other in this process, so that the processor's time is a spectrum's.
+
+    Spectra of the survey that the stacks among the templates were learnt from are measured with stacks of the others.
+    """
+    with console.status("learning stacks for cross-validation"):
+        parts = cross_validated(survey)
+    shipped = Redshifter()
+    order = [(parts[fold_of(case.name)], case, spectrum) for case, spectrum in survey]
+    order += [(shipped, case, spectrum) for case, spectrum in further]
+    for redshifter in (*parts, shipped):
+        redshifter.measure(survey[0][1])
     done = []
     with threadpool_limits(1):
-        for case, spectrum in track(spectra, "ours", console=console):
+        for redshifter, case, spectrum in track(order, "ours", console=console):
             begun = time.process_time()
             result = redshifter.measure(spectrum)
             seconds = time.process_time() - begun
@@ -114,8 +148,8 @@ def ours(spectra: list[tuple[Case, Spectrum]], console: Console) -> list[Case]:
     return done
 
 
-def redrock(folder: Path, spectra: list[tuple[Case, Spectrum]], mine: list[Case], console: Console) -> list[Case]:
-    """The same by redrock, in its own environment."""
+def start_redrock(folder: Path, spectra: list[tuple[Case, Spectrum]], console: Console) -> subprocess.Popen[bytes]:
+    """Start redrock in its own environment; it runs beside us, and both report the processor's time."""
     python = folder / "venv" / "bin" / "python"
     if not python.exists():
         with console.status(f"installing {REDROCK} into {folder}"):
@@ -127,14 +161,18 @@ def redrock(folder: Path, spectra: list[tuple[Case, Spectrum]], mine: list[Case]
             arrays[f"{name}_{number}"] = np.asarray(values, dtype=float)
     np.savez(folder / "spectra.npz", **arrays)
     _convert(folder / "templates.npz", load_library())
-    results = folder / "results.jsonl"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    with console.status(f"redrock, {len(spectra)} spectra, some seconds each"), (folder / "redrock.log").open("w") as log:
-        subprocess.run(
-            [str(python), str(WORKER), str(folder / "spectra.npz"), str(folder / "templates.npz"), str(results)],
-            check=True, env=environment, stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-    rows = {row["number"]: row for row in map(json.loads, results.read_text("utf-8").splitlines())}
+    files = [str(folder / name) for name in ("spectra.npz", "templates.npz", "results.jsonl")]
+    with (folder / "redrock.log").open("w") as log:
+        return subprocess.Popen([str(python), str(WORKER), *files], env=environment, stdout=log, stderr=subprocess.STDOUT)
+
+
+def redrock(folder: Path, process: subprocess.Popen[bytes], mine: list[Case], console: Console) -> list[Case]:
+    """What redrock found of the spectra of ``mine``."""
+    with console.status(f"waiting for redrock, {len(mine)} spectra, some seconds each"):
+        if process.wait():
+            raise SystemExit(f"redrock failed; its last words are in {folder / 'redrock.log'}")
+    rows = {row["number"]: row for row in map(json.loads, (folder / "results.jsonl").read_text("utf-8").splitlines())}
     return [
         Case(
             one.name, one.z_true, one.flag, rows[i]["z"], rows[i]["z_err"], rows[i]["class"],
@@ -242,15 +280,16 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     survey = vandels(options.data)
     spectra = survey + others(options.data)
-    cases = ours(spectra, console)
+    part = slice(0, len(survey), options.redrock_every)
+    process = None if options.no_redrock else start_redrock(folder, survey[part], console)
+    cases = ours(survey, spectra[len(survey) :], console)
     result: dict[str, Any] = {
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "ours": figures(cases),
         "reliability": reliability(cases), "cases": [asdict(one) for one in cases],
     }  # fmt: skip
-    if not options.no_redrock:
-        part = slice(0, len(survey), options.redrock_every)
+    if process is not None:
         result["ours, of redrock's"] = figures(cases[part])
-        result["redrock"] = figures(redrock(folder, survey[part], cases[part], console))
+        result["redrock"] = figures(redrock(folder, process, cases[part], console))
     print_table(result, console)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps({key: value for key, value in result.items() if key != "cases"}, indent=1) + "\n")

@@ -60,7 +60,6 @@ def made(name: str, z: float, snr: float, seed: int = 1, wave: np.ndarray = WAVE
 @pytest.mark.parametrize(
     ("name", "z", "expected"),
     [("early", 0.62, "GALAXY"), ("starburst", 0.55, "GALAXY"), ("Lyman-break, mean", 3.9, "GALAXY"),
-     ("Lyman-alpha emitter", 5.6, "GALAXY"),
      ("composite", 1.9, "QSO"), ("M3", 0.0002, "STAR"), ("A", 0.0, "STAR")],
 )  # fmt: skip
 def test_a_template_with_noise_comes_back(redshifter: Redshifter, name: str, z: float, expected: str) -> None:

@@ -7,8 +7,8 @@ installed: the packages are fetched by name into a temporary folder and read the
     python3 pipeline/tools/make_redshift_templates.py
 
 What comes from where, and under which licence, is in ``src/specola_pipeline/redshift/data/README.md``. No survey spectrum that the
-redshifts are tested on goes into a template: galaxies are stellar population models, and what the far ultraviolet of
-star-forming galaxies has beside stars (interstellar absorption, Lyman alpha) is computed from published equivalent widths.
+redshifts are tested on goes into these templates: galaxies are stellar population models, and what the far ultraviolet of
+star-forming galaxies has beside stars (interstellar absorption, Lyman alpha) is put in by hand.
 """
 
 from __future__ import annotations
@@ -59,20 +59,15 @@ OBSERVED_GALAXIES = {"red sequence": ("sdssDR2temp028", 3050.0, 6750.0), "early 
 """Name to file of rvsao's folder and the wavelengths between which it is used; elsewhere the model "early" goes on."""
 FAR_ULTRAVIOLET = {
     # name: (stellar continuum, strength of interstellar lines, log N(H I), equivalent width of Ly alpha in emission [A])
-    "Lyman-break, damped": ("starburst", 1.35, 21.0, 0.0),
-    "Lyman-break, absorption": ("starburst", 1.15, 20.5, 0.0),
     "Lyman-break, mean": ("young", 0.9, 20.2, 4.0),
-    "Lyman-break, emission": ("young", 0.65, 19.8, 15.0),
-    "Lyman-alpha emitter": ("young", 0.45, 19.3, 50.0),
-    "Lyman-alpha emitter, strong": ("young", 0.3, 0.0, 140.0),
 }
-"""A sequence in Ly alpha, along which interstellar lines weaken as the emission grows (Shapley et al. 2003, their Table 3 and
-Figure 9: quartiles of Ly alpha; the numbers here are multiples of the strengths of their mean spectrum)."""
+"""A star-forming galaxy from the Lyman limit on. What Lyman-break galaxies really look like between 1000 and 2300 A is in the stacks of
+``learn_lyman_break_templates.py``; this curve goes on where they end."""
 ULTRAVIOLET_SLOPE = -1.5
-"""Typical power-law index of the continuum of Lyman-break galaxies (Shapley et al. 2003); the scan's polynomial finds the rest."""
+"""Power-law index of the continuum, set by hand; the scan's polynomial finds the rest."""
 INTERSTELLAR = (
-    # vacuum wavelength [A], equivalent width [A] at rest of the mean spectrum; Shapley et al. 2003, Table 1 below 1700 A,
-    # beyond it typical of star-forming galaxies at z = 1 to 2
+    # vacuum wavelength [A], equivalent width [A] at rest: set by hand to what strong lines of star-forming galaxies look like,
+    # not measured values
     (1190.42, 0.7), (1193.29, 0.7), (1206.50, 1.2), (1260.42, 1.63), (1302.17, 1.1), (1304.37, 1.1), (1334.53, 1.72), (1393.76, 1.83),
     (1402.77, 0.81), (1526.71, 1.72), (1548.20, 1.3), (1550.78, 0.8), (1608.45, 0.91), (1670.79, 1.04), (1854.72, 0.7),
     (1862.79, 0.5), (2344.21, 1.5), (2374.46, 1.1), (2382.77, 1.7), (2586.65, 1.5), (2600.17, 2.0), (2796.35, 2.2), (2803.53, 1.9),
@@ -84,7 +79,7 @@ STELLAR = (
     (1501.8, 0.3, 200.0), (1640.4, -0.8, 700.0),
 )  # fmt: skip
 NEBULAR = ((1264.7, -0.2), (1309.3, -0.2), (1533.4, -0.3), (1660.8, -0.1), (1666.15, -0.2), (1908.0, -1.5))
-"""Fluorescent and nebular emission: wavelength and equivalent width, Angstrom (the same table)."""
+"""Fluorescent and nebular emission: wavelength and equivalent width, Angstrom; set by hand, too."""
 QUASARS = {"broad absorption": ("sdssQSOBAL", 1192.0, 3400.0), "broad absorption, low": ("sdssQSOBAL2", 1192.0, 3400.0),
            "high luminosity": ("sdssHLQSO", 1420.0, 6000.0)}  # fmt: skip
 """Name to file of rvsao's folder and the wavelengths between which it is used; elsewhere the composite goes on."""

@@ -10,7 +10,7 @@ from specola_pipeline.redshift import igm
 from specola_pipeline.redshift.kernels import TERMS, solve
 from specola_pipeline.redshift.lines import Group, groups
 from specola_pipeline.redshift.prepare import Prepared
-from specola_pipeline.redshift.scan import LINE_PENALTY, SPREAD, line_profile, smoothed
+from specola_pipeline.redshift.scan import LINE_PENALTY, SPREAD, beyond, line_profile, smoothed
 from specola_pipeline.redshift.spectrum import Floats
 from specola_pipeline.redshift.templates import Library
 
@@ -44,12 +44,16 @@ class Refiner:
         self.library = library
         self._cut = np.log(np.array(igm.CUTS))
         self._smooth: dict[tuple[int, float], Floats] = {}
+        self._through: tuple[Floats, Floats] | None = None
 
     def refine(self, data: Prepared, spectral_class: str, template: int, z: float) -> Fit:
         """The minimum of chi-square near ``z``: sampled at seven points, then at seven around the best, closer."""
         x = np.log(data.wave)
         u = 2 * (x - x[0]) / (x[-1] - x[0]) - 1
-        transmission = igm.transmissions(data.wave)
+        if self._through is None or self._through[0] is not data.wave:
+            # The candidates of one spectrum come one after the other.
+            self._through = (data.wave, igm.transmissions(data.wave))
+        transmission = self._through[1]
         flux = self._template(spectral_class, template, data.sigma)
         centre, width, known = float(np.log1p(z)), data.step / 2, 0.0
         for _ in range(2):
@@ -96,9 +100,15 @@ class Refiner:
     ) -> tuple[Floats, Floats, tuple[Floats, Floats, tuple[Group, ...]]]:
         """Gain and coefficients at each shift, and the continuum, profiles and groups they belong to."""
         rest = x - shifts[:, np.newaxis]
-        piece = np.sum(rest[..., np.newaxis] <= self._cut, axis=-1)
         place = rest / self.library.step - self.library.first
-        continuum = np.interp(place, np.arange(flux.size), flux, left=0.0, right=0.0) * transmission[piece, np.arange(x.size)]
+        continuum = np.interp(place, np.arange(flux.size), flux, left=0.0, right=0.0)
+        for number, cut in enumerate(self._cut, start=1):
+            # Redward of the first cut nothing is absorbed; pixels before a row's cut belong to the next piece, and so on.
+            end = int((rest <= cut).any(axis=0).sum())
+            if end:
+                below = rest[:, :end] <= cut
+                ratio = transmission[number, :end] / np.maximum(transmission[number - 1, :end], 1e-30)
+                continuum[:, :end] *= np.where(below, ratio, 1.0)
         used = groups(spectral_class)
         profiles = np.zeros((shifts.size, len(used), x.size))
         for number, group in enumerate(used):
@@ -107,9 +117,9 @@ class Refiner:
         weighted = data.ivar * data.flux
         moments = (continuum**2 * data.ivar) @ powers.T
         right = (continuum * weighted) @ powers[:TERMS].T
-        self_ = np.einsum("sgp,p->sg", profiles**2, data.ivar)
+        self_ = profiles**2 @ data.ivar
         line = profiles @ weighted
-        cross = np.einsum("sgp,sp,jp->sjg", profiles, continuum * data.ivar, powers[:TERMS], optimize=True)
+        cross = np.ascontiguousarray(((profiles * (continuum * data.ivar)[:, np.newaxis]) @ powers[:TERMS].T).swapaxes(1, 2))
         gain, coefficients = solve(moments, right, self_, line, cross, SPREAD, LINE_PENALTY)
         return gain, coefficients, (continuum, profiles, used)
 
@@ -119,7 +129,8 @@ class Refiner:
         if key not in self._smooth:
             if len(self._smooth) > 4 * len(self.library.templates):
                 self._smooth.clear()
-            flux = smoothed(self.library.templates[key[0]].flux, sigma, self.library.step)
+            one = self.library.templates[key[0]]
+            flux = smoothed(one.flux, beyond(sigma, one.sigma), self.library.step)
             self._smooth[key] = flux / max(np.median(np.abs(flux)), np.max(np.abs(flux)) * 1e-3)
         return self._smooth[key]
 

@@ -27,7 +27,7 @@ from specola_pipeline.redshift.prepare import Prepared
 from specola_pipeline.redshift.spectrum import Floats
 from specola_pipeline.redshift.templates import RANGES, Library
 
-__all__ = ["LINE_PENALTY", "SPREAD", "Scan", "Scanner", "line_profile", "smoothed"]
+__all__ = ["LINE_PENALTY", "SPREAD", "Scan", "Scanner", "beyond", "line_profile", "smoothed"]
 
 SPREAD = np.array([1.0, 0.7, 0.35, 0.2])
 """Prior standard deviations of the polynomial's coefficients relative to the first."""
@@ -41,19 +41,34 @@ Complex = npt.NDArray[np.complex128]
 def smoothed(flux: Floats, sigma: float, step: float) -> Floats:
     """A template at the resolution of the spectrograph: convolved with a Gaussian of ``sigma`` in ln(wavelength)."""
     width = sigma / step
+    if width < 0.3:
+        return flux
     reach = int(4 * width) + 1
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(width, 1e-3)) ** 2)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
     return np.asarray(np.convolve(np.pad(flux, reach, mode="edge"), kernel / kernel.sum(), mode="valid"))
 
 
+def beyond(sigma: float, own: float) -> float:
+    """The smoothing that brings a template with a line spread of its ``own`` to ``sigma``; none where it has more already."""
+    return float(np.sqrt(max(sigma**2 - own**2, 0.0)))
+
+
 def line_profile(group: Group, log_wave: Floats, sigma: float) -> Floats:
-    """Flux per wavelength of a group's lines at rest, 1 at the peak of a line of ratio 1; any shape of ``log_wave``."""
+    """Flux per wavelength of a group's lines at rest, 1 at the peak of a line of ratio 1.
+
+    ``log_wave`` increases along its last axis; its rows, if it has two axes, are one grid shifted ever farther in one direction.
+    """
     width = np.hypot(group.sigma / SPEED_OF_LIGHT, sigma)
     total = np.zeros_like(log_wave)
+    ends = log_wave.reshape(-1, log_wave.shape[-1])[[0, -1]]
+    start, stop = ends[:, 0].min() - 5 * width, ends[:, -1].max() + 5 * width
     for line in group.lines:
-        x = (log_wave - np.log(line.wave) - group.velocity / SPEED_OF_LIGHT) / width
-        near = np.abs(x) < 5
-        total[near] += line.ratio * np.exp(-0.5 * x[near] ** 2)
+        centre = np.log(line.wave) + group.velocity / SPEED_OF_LIGHT
+        if start < centre < stop:
+            low = min(int(row.searchsorted(centre - 5 * width)) for row in ends)
+            high = max(int(row.searchsorted(centre + 5 * width)) for row in ends)
+            x = (log_wave[..., low:high] - centre) / width
+            total[..., low:high] += np.where(np.abs(x) < 5, line.ratio * np.exp(-0.5 * x * x), 0.0)
     return total
 
 
@@ -153,7 +168,7 @@ class Scanner:
         rest = np.exp(points)
         flux = np.array(
             [
-                np.interp(points, grid, smoothed(one.flux, blur, self.library.step), left=0, right=0)
+                np.interp(points, grid, smoothed(one.flux, beyond(blur, one.sigma), self.library.step), left=0, right=0)
                 for one in self.library.of(name)
             ]
         )

@@ -15,7 +15,7 @@ from specola_pipeline.redshift.spectrum import Floats
 
 __all__ = ["RANGES", "Library", "Template", "load_library", "load_redrock"]
 
-FILE = Path(__file__).with_name("data") / "templates.npz"
+FILES = tuple(Path(__file__).with_name("data") / name for name in ("templates.npz", "lyman_break.npz"))
 RANGES = {"GALAXY": (-0.003, 6.5), "QSO": (0.05, 6.5), "STAR": (-0.004, 0.004)}
 """Redshifts that are searched, by class."""
 
@@ -28,6 +28,8 @@ class Template:
     name: str
     flux: Floats
     """Flux per wavelength, any unit."""
+    sigma: float = 0.0
+    """Standard deviation in ln(wavelength) of the line spread it already has: of a stack, that of the spectra stacked."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +56,22 @@ class Library:
 
 
 @functools.cache
-def load_library(path: Path = FILE) -> Library:
-    """The templates of an ``npz`` file: arrays ``CLASS:name``, and ``step`` and ``first`` of their grid."""
-    with np.load(path) as arrays:
-        templates = tuple(
-            Template(key.partition(":")[0], key.partition(":")[2], arrays[key].astype(float))
-            for key in arrays.files
-            if ":" in key
-        )
-        return Library(float(arrays["step"]), int(arrays["first"]), templates)
+def load_library(paths: tuple[Path, ...] = FILES) -> Library:
+    """The templates of ``npz`` files: arrays ``CLASS:name``, and of each file the ``step`` and ``first`` of its grid.
+
+    The grid is the same everywhere; ``sigma`` is that of the file's templates.
+    """
+    templates: list[Template] = []
+    for path in paths:
+        with np.load(path) as arrays:
+            step, first = float(arrays["step"]), int(arrays["first"])
+            sigma = float(arrays["sigma"]) if "sigma" in arrays else 0.0
+            templates += [
+                Template(key.partition(":")[0], key.partition(":")[2], arrays[key].astype(float), sigma)
+                for key in arrays.files
+                if ":" in key
+            ]
+    return Library(step, first, tuple(templates))
 
 
 def load_redrock(paths: tuple[Path, ...]) -> Library:
