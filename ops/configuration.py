@@ -223,7 +223,7 @@ def _nginx(house: House) -> str:
                     "www": house.var / "www",
                     "front": front,
                     "headers": headers,
-                    "forwarded": _forwarded(templates, archive),
+                    "forwarded": _forwarded(house, archive),
                     "cache": cache,
                     **_gate(house, archive),
                 },
@@ -242,18 +242,27 @@ def _nginx(house: House) -> str:
             "www": house.var / "www",
             "portal_port": house.base_port,
             "portal_socket": house.portal_socket,
-            "forwarded": _forwarded(templates),
+            "forwarded": _forwarded(house),
+            "behind": _BEHIND_TLS if house.portal_url else "",
             "upstreams": "".join(upstreams),
             "servers": "".join(servers),
         },
     )
 
 
-def _forwarded(templates: Path, archive: Archive | None = None) -> str:
+_BEHIND_TLS = """
+  # The web server in front is on this machine and says last whom it answers.
+  set_real_ip_from 127.0.0.1;
+  real_ip_header X-Forwarded-For;
+"""
+
+
+def _forwarded(house: House, archive: Archive | None = None) -> str:
     """What is told to the server behind nginx: an archive, or without one the portal."""
     gated = archive is not None and archive.gate is not None
     values = {"gate": secret(archive.gate), "user": "$gate_user"} if archive and archive.gate else {"gate": "", "user": ""}
-    text = render(templates / "nginx-forwarded.conf.in", values)
+    values["scheme"] = "https" if house.portal_url and (archive is None or gated) else "$scheme"
+    text = render(house.repository / "etc" / "nginx-forwarded.conf.in", values)
     # The portal's cookie goes to every port of the host; DaCHS has no use for it.
     return text if archive is None or gated else text + '    proxy_set_header Cookie "";\n'
 

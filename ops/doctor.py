@@ -232,7 +232,7 @@ def _answers(house: House) -> Iterator[Finding]:
     """Answers."""
     if not supervision.Supervisor(house).is_running():
         return
-    asked = [probes.Probe(f"{house.url}/"), probes.portal(house), *(probes.entrance(house, one) for one in house.archives)]
+    asked = [probes.front(house), probes.portal(house), *(probes.entrance(house, one) for one in house.archives)]
     asked += [probes.server(archive, server) for archive in house.archives for server in archive.servers]
     for probe in asked:
         what = f"{probe.address} answers" if probe.status == 200 else f"{probe.address} asks for a login"

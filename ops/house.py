@@ -14,6 +14,8 @@ SPECOLA_DSN_STAGING  the same for staging                    none: a private clu
 SPECOLA_DSN_SURVEY   libpq DSN of the survey database        none: in the team's private cluster
 SPECOLA_URL          public base URL of the archive, when    ``http://127.0.0.1:<port + 1>``
                      another web server stands in front
+SPECOLA_PORTAL_URL   base URL of the team's portal, likewise   ``http://127.0.0.1:<port>``
+SPECOLA_STAGING_URL  base URL of staging, on the same host    ``http://127.0.0.1:<port + 2>``
 SPECOLA_CONTACT      e-mail address users may write to       ``archive@specola.example.org``
 SPECOLA_SITENAME     title of the installation               Specola spectroscopic archive
 SPECOLA_PROCESSES    DaCHS processes of the public archive   one a core, at most 4
@@ -25,6 +27,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +79,9 @@ class House:
     authority: str = "org.specola.demo"
     contact: str = "archive@specola.example.org"
     public_url: str = ""
+    portal_url: str = ""
+    staging_url: str = ""
+    """Both or neither: another web server, with TLS, stands in front of the team's pages."""
     processes: int = 1
     """DaCHS processes of the public archive; the staging archive has one."""
     dsns: Mapping[ArchiveName, str] = field(default_factory=dict)
@@ -109,11 +115,12 @@ class House:
         processes = env.get("SPECOLA_PROCESSES") or str(min(os.cpu_count() or 1, 4))
         if not processes.isascii() or not processes.isdigit() or not 1 <= int(processes) <= _MOST_PROCESSES:
             raise SettingsError(f"SPECOLA_PROCESSES is {processes!r}", f"Give a number from 1 to {_MOST_PROCESSES}.")
-        for name in ("CONTACT", "SITENAME", "URL"):
+        for name in ("CONTACT", "SITENAME", "URL", "PORTAL_URL", "STAGING_URL"):
             if found := _UNQUOTABLE.search(env.get(f"SPECOLA_{name}") or ""):
                 raise SettingsError(
                     f"SPECOLA_{name} has the character {found[0]!r}", 'Leave out quotation marks ("), \\, ; and #.'
                 )
+        portal_url, staging_url = _team_urls(env)
         dsns: dict[ArchiveName, str] = {}
         for archive in ARCHIVES:
             if dsn := env.get(f"SPECOLA_DSN_{archive.upper()}"):
@@ -125,6 +132,8 @@ class House:
             authority=authority,
             contact=env.get("SPECOLA_CONTACT") or cls.contact,
             public_url=(env.get("SPECOLA_URL") or "").rstrip("/"),
+            portal_url=portal_url,
+            staging_url=staging_url,
             processes=int(processes),
             dsns=dsns,
             dsn_survey=env.get("SPECOLA_DSN_SURVEY") or "",
@@ -145,6 +154,8 @@ class House:
             "SPECOLA_CONTACT": self.contact,
             "SPECOLA_SITENAME": self.sitename,
             "SPECOLA_URL": self.public_url,
+            "SPECOLA_PORTAL_URL": self.portal_url,
+            "SPECOLA_STAGING_URL": self.staging_url,
             "SPECOLA_PROCESSES": str(self.processes),
             "SPECOLA_DSN_SURVEY": self.dsn_survey,
             **{f"SPECOLA_DSN_{name.upper()}": without_login(dsn) for name, dsn in self.dsns.items()},
@@ -152,8 +163,8 @@ class House:
 
     @property
     def url(self) -> str:
-        """Base URL of the portal, without a final slash."""
-        return f"http://127.0.0.1:{self.base_port}"
+        """Base URL of the portal as people see it, without a final slash."""
+        return self.portal_url or f"http://127.0.0.1:{self.base_port}"
 
     @property
     def etc(self) -> Path:
@@ -212,9 +223,7 @@ class House:
         if name not in ARCHIVES:
             raise SettingsError(f"there is no archive {name!r}", "The archives are: public, staging.")
         number = ARCHIVES.index(name) + 1
-        url = f"http://127.0.0.1:{self.base_port + number}"
-        if name == "public" and self.public_url:
-            url = self.public_url
+        url = (self.public_url if name == "public" else self.staging_url) or f"http://127.0.0.1:{self.base_port + number}"
         database = "archive" if name == "public" else "staging"
         private = next((c for c in self.clusters if database in c.databases), None)
         return Archive(
@@ -261,3 +270,23 @@ class House:
         return self.dsn_survey or dsn_of(
             host=self.sockets, port=5433, dbname="survey", user="survey", passfile=self.secrets / "survey.pgpass"
         )
+
+
+def _team_urls(env: Mapping[str, str]) -> tuple[str, str]:
+    """Addresses of portal and staging behind a web server with TLS; '' for both where there is none.
+
+    :raises SettingsError: when they are not both there, not https, or on two hosts: the portal's cookie would not reach staging
+    """
+    found = tuple((env.get(f"SPECOLA_{name}_URL") or "").rstrip("/") for name in ("PORTAL", "STAGING"))
+    if any(found):
+        parts = [urllib.parse.urlsplit(one) for one in found]
+        if (
+            {part.scheme for part in parts} != {"https"}
+            or len({part.hostname for part in parts}) != 1
+            or any(p.path for p in parts)
+        ):
+            raise SettingsError(
+                f"SPECOLA_PORTAL_URL is {found[0]!r} and SPECOLA_STAGING_URL {found[1]!r}",
+                "Give both, with https and the same host, as in https://team.example.org and https://team.example.org:8443.",
+            )
+    return found[0], found[1]

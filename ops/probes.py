@@ -11,7 +11,7 @@ from urllib.error import HTTPError
 
 from ops.house import Archive, House, Server
 
-__all__ = ["Probe", "answers", "entrance", "portal", "server"]
+__all__ = ["Probe", "answers", "entrance", "front", "portal", "server"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,12 @@ class Probe:
 
 def portal(house: House) -> Probe:
     """The portal with its database, through nginx."""
-    return Probe(f"{house.url}/health")
+    return Probe(f"http://127.0.0.1:{house.base_port}/health")
+
+
+def front(house: House) -> Probe:
+    """The portal's first page, which nginx sends itself."""
+    return Probe(f"http://127.0.0.1:{house.base_port}/")
 
 
 def server(archive: Archive, one: Server) -> Probe:

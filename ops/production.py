@@ -13,7 +13,7 @@ from ops.errors import OpsError
 from ops.files import render, write
 from ops.house import House
 
-__all__ = ["FILES", "render_production"]
+__all__ = ["FILES", "TEAM", "render_production"]
 
 FILES = {
     "specola.service": 0o644,
@@ -23,18 +23,24 @@ FILES = {
     "specola-backup.timer": 0o644,
 }
 """What is rendered, with its mode; the templates are in etc/production/."""
+TEAM = {"nginx-team-tls.conf": 0o644}
+"""What is rendered where the team's pages have a host name."""
 
 
-def render_production(house: House, host: str, folder: Path) -> list[Path]:
+def render_production(house: House, host: str, folder: Path, team: str = "") -> list[Path]:
     """Render the production files for a public host name.
 
     :param host: name under which the world reaches the public archive
     :param folder: where the files go
+    :param team: name under which the team reaches portal and staging archive; '' where only this machine does
     :returns: the files
     :raises OpsError: when the host name is none
     """
-    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", host, re.ASCII | re.IGNORECASE):
-        raise OpsError(f"{host!r} is no host name", "Give the name alone, as in archive.example.org.")
+    for name in filter(None, (host, team)):
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", name, re.ASCII | re.IGNORECASE):
+            raise OpsError(f"{name!r} is no host name", "Give the name alone, as in archive.example.org.")
+    if host == team:
+        raise OpsError(f"{host!r} is to be both the world's and the team's", "Give the team's pages another name.")
     values = {
         "host": host,
         "account": pwd.getpwuid(os.getuid()).pw_name,
@@ -49,9 +55,14 @@ def render_production(house: House, host: str, folder: Path) -> list[Path]:
         "authority": house.authority,
         "contact": house.contact,
         "certificate": f"/etc/letsencrypt/live/{host}",
+        "team": team,
+        "team_certificate": f"/etc/letsencrypt/live/{team}",
+        "staging_port": house.base_port + 2,
+        "portal_url": f"https://{team}" if team else "",
+        "staging_url": f"https://{team}:8443" if team else "",
     }
     made = []
-    for name, mode in FILES.items():
+    for name, mode in (FILES | (TEAM if team else {})).items():
         write(folder / name, render(house.repository / "etc" / "production" / f"{name}.in", values), mode)
         made.append(folder / name)
     return made

@@ -54,7 +54,7 @@ def status_of(house: House, answers: Callable[[probes.Probe], bool]) -> Status:
     :param answers: tells whether one answers
     """
     states = Supervisor(house).states()
-    asked = {"nginx": probes.Probe(f"{house.url}/"), "portal": probes.portal(house)}
+    asked = {"nginx": probes.front(house), "portal": probes.portal(house)}
     asked |= {server.name: probes.server(archive, server) for archive in house.archives for server in archive.servers}
     rows = []
     for name in [service.name for service in services(house)]:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 __all__ = ["POLICY", "ContentSecurity"]
 
 POLICY = (
-    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none';"
+    f" form-action 'self' {settings.HOUSE.archive('staging').url}"
 )
-"""Nothing comes from elsewhere, nothing stands in the page itself, nobody frames it (Content Security Policy Level 3)."""
+"""Nothing comes from elsewhere, nothing stands in the page itself, nobody frames it (Content Security Policy Level 3).
+
+A form may lead to the staging archive, where the login page sends who came from there: browsers hold redirects to this, too.
+"""
 
 
 class ContentSecurity:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from typing import Annotated
 
 import typer
@@ -20,6 +22,9 @@ EPILOG = """**Examples**
 
 `specola check-vo --json --kind ssa 'https://dc.g-vo.org/feros/q/ssa/ssap.xml?' | jq .errors`
 
+`specola check-vo --user anna http://127.0.0.1:8082/tap`  one that asks who you are; the password, or a token, is asked for, or
+read from SPECOLA_PASSWORD
+
 Works on any service, ours or not. TAP, Datalink and votlint need STILTS, documents the schemas that come with
 DaCHS. Status 1 when there are errors."""
 
@@ -35,12 +40,14 @@ def check_vo(
     ],
     kind: Annotated[str, typer.Option(help="ssa, tap, cone, datalink or xml; by default the service is asked.")] = "auto",
     sample: Annotated[int, typer.Option(help="Number of spectra to fetch.", min=1, max=1000)] = 5,
+    user: Annotated[str, typer.Option(help="Log in under this name.")] = "",
     as_json: Json = False,
 ) -> None:
     """Validate a VO service: what it must have, what it should have, and whether its spectra are what it says."""
-    from specola.vocheck import check
+    from specola.vocheck import Login, check
 
-    report = check(url, kind, sample=sample)
+    login = Login(user, os.environ.get("SPECOLA_PASSWORD") or getpass.getpass("Password or token: ")) if user else None
+    report = check(url, kind, login=login, sample=sample)
     if as_json:
         print_json(report.as_dict())
     else:

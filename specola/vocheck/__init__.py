@@ -5,7 +5,8 @@ SSAP, for which there is no other validator, and :mod:`specola.vocheck.stilts` f
 STILTS has them. :mod:`specola.vocheck.findings` is what comes out.
 """
 
+from specola.vocheck.documents import Login
 from specola.vocheck.findings import Finding, Report
 from specola.vocheck.services import KINDS, check
 
-__all__ = ["KINDS", "Finding", "Report", "check"]
+__all__ = ["KINDS", "Finding", "Login", "Report", "check"]

@@ -5,19 +5,27 @@ from __future__ import annotations
 import io
 import urllib.parse
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import requests
 from astropy.io import votable
 
-__all__ = ["Answer", "Service", "columns", "query_status", "read", "values"]
+__all__ = ["Answer", "Login", "Service", "columns", "query_status", "read", "values"]
 
 TIMEOUT = 60
 """Seconds to wait for an answer."""
 MOST = 100_000_000
 """Bytes of an answer that are read."""
+
+
+@dataclass(frozen=True)
+class Login:
+    """Name and password (or token) for a service that asks for them."""
+
+    user: str
+    password: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -33,9 +41,11 @@ class Answer:
 class Service:
     """A service with parameters, at an address that may have some already."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, login: Login | None = None) -> None:
         self._session = requests.Session()
+        self.login = login
         parts = urllib.parse.urlsplit(address)
+        self._place = (parts.scheme, parts.netloc)
         self._fixed = urllib.parse.parse_qsl(parts.query, keep_blank_values=True)
         self.address = urllib.parse.urlunsplit(parts._replace(query="", fragment=""))
 
@@ -46,9 +56,11 @@ class Service:
         return self.get(f"{self.address}?{urllib.parse.urlencode([*query, *parameters.items()])}")
 
     def get(self, address: str) -> Answer:
-        """What is behind any address."""
+        """What is behind any address. Only the service's own server is told the name and password."""
+        ours = urllib.parse.urlsplit(address)[:2] == self._place
+        auth = (self.login.user, self.login.password) if self.login is not None and ours else None
         try:
-            with self._session.get(address, timeout=TIMEOUT, stream=True) as answer:
+            with self._session.get(address, timeout=TIMEOUT, stream=True, auth=auth) as answer:
                 content = b""
                 for piece in answer.iter_content(1 << 18):
                     content += piece

@@ -11,7 +11,7 @@ from typing import Any
 
 from lxml import etree
 
-from specola.vocheck.documents import Service
+from specola.vocheck.documents import Login, Service
 from specola.vocheck.findings import Report
 
 __all__ = ["FOLDER", "check_xml", "is_known", "xsd_errors"]
@@ -92,10 +92,10 @@ def xsd_errors(content: bytes) -> list[str]:
     return [f"line {error.line}: {error.message}" for error in errors][:MOST]
 
 
-def check_xml(address: str) -> Report:
+def check_xml(address: str, login: Login | None = None) -> Report:
     """A document of a service: capabilities, availability, tables, a UWS job, a registry's answer."""
     report = Report("xml", address)
-    answer = Service(address).get(address)
+    answer = Service(address, login).get(address)
     if not report.expect(answer.status == 200, "response", f"found HTTP status {answer.status}", address):
         return report
     try:

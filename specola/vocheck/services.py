@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from specola.vocheck.documents import Service, read
+from specola.vocheck.documents import Login, Service, read
 from specola.vocheck.findings import Report
 from specola.vocheck.schemas import check_xml, is_known
 from specola.vocheck.ssa import check_ssa
@@ -12,7 +12,7 @@ from specola.vocheck.stilts import check_cone, check_datalink, check_tap
 
 __all__ = ["KINDS", "check"]
 
-KINDS: dict[str, Callable[[str], Report]] = {
+KINDS: dict[str, Callable[[str, Login | None], Report]] = {
     "ssa": check_ssa,
     "tap": check_tap,
     "cone": check_cone,
@@ -21,7 +21,7 @@ KINDS: dict[str, Callable[[str], Report]] = {
 }
 
 
-def check(address: str, kind: str = "auto", *, sample: int = 5) -> Report:
+def check(address: str, kind: str = "auto", *, login: Login | None = None, sample: int = 5) -> Report:
     """Check a service.
 
     Parameters
@@ -30,23 +30,24 @@ def check(address: str, kind: str = "auto", *, sample: int = 5) -> Report:
         Its access URL; for Datalink with the ID. Or a document's: capabilities, availability, tables, an answer of OAI-PMH.
     kind
         One of :data:`KINDS`, or ``auto``: the service is asked what it is.
+    login
+        For a service that asks who it is.
     sample
         Number of spectra an SSA check fetches.
     """
     if kind == "auto":
-        kind = _kind(address)
+        kind = _kind(Service(address, login), address)
     if kind == "ssa":
-        return check_ssa(address, sample=sample)
+        return check_ssa(address, login, sample=sample)
     if kind not in KINDS:
         report = Report("unknown", address)
         report.add("error", "service", "answers like none of " + ", ".join(KINDS) + "; say which it is with --kind")
         return report
-    return KINDS[kind](address)
+    return KINDS[kind](address, login)
 
 
-def _kind(address: str) -> str:
+def _kind(service: Service, address: str) -> str:
     """What a service is, from its capabilities if it has any, else from how it answers."""
-    service = Service(address)
     capabilities = service.get(f"{service.address.rstrip('/')}/capabilities")
     if capabilities.status == 200 and b"ivo://ivoa.net/std/tap" in capabilities.content.lower():
         return "tap"

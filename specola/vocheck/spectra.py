@@ -9,7 +9,7 @@ import numpy as np
 from astropy import units
 from astropy.io import fits
 
-from specola.vocheck.documents import Service, read, values
+from specola.vocheck.documents import Login, Service, read, values
 from specola.vocheck.findings import Report
 from specola.vocheck.stilts import votlint
 
@@ -28,7 +28,7 @@ def check_spectra(service: Service, report: Report, document: Any, table: Any, s
         return
     for reference, kind in list(zip(references, formats, strict=True))[:sample]:
         _spectrum(service, report, str(reference), str(kind).split(";")[0].strip().lower())
-    _soda(report, document, table)
+    _soda(report, document, table, service.login)
 
 
 def _spectrum(service: Service, report: Report, address: str, kind: str) -> None:
@@ -60,7 +60,7 @@ def _spectrum(service: Service, report: Report, address: str, kind: str) -> None
         report.expect(bool(answer.content), "access", "found nothing", address)
 
 
-def _soda(report: Report, document: Any, table: Any) -> None:
+def _soda(report: Report, document: Any, table: Any, login: Login | None) -> None:
     """The cut-out service of the response, if it has one: half of the first spectrum's range."""
     block = next((r for r in document.resources if _param(r, "standardID").lower().startswith(SODA)), None)
     if block is None:
@@ -78,7 +78,7 @@ def _soda(report: Report, document: Any, table: Any) -> None:
     middle = float(values(table, "Char.SpectralAxis.Coverage.Location.Value")[0])
     extent = float(values(table, "Char.SpectralAxis.Coverage.Bounds.Extent")[0])
     lower, upper = middle - extent / 4, middle + extent / 4
-    answer = Service(address).ask(ID=str(table.array[column.ID][0]), BAND=f"{lower!r} {upper!r}")
+    answer = Service(address, login).ask(ID=str(table.array[column.ID][0]), BAND=f"{lower!r} {upper!r}")
     document = read(answer.content) if answer.status == 200 else None
     if not report.expect(answer.status == 200, "SODA", f"found HTTP status {answer.status}", answer.address) or document is None:
         return

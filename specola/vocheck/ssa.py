@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from specola.vocheck.documents import Answer, Service, columns, query_status, read, values
+from specola.vocheck.documents import Answer, Login, Service, columns, query_status, read, values
 from specola.vocheck.findings import Report
 from specola.vocheck.spectra import check_spectra
 
@@ -51,17 +51,19 @@ _EXACT = 1e-5
 """Degrees a position may be off by rounding."""
 
 
-def check_ssa(address: str, *, sample: int = 5) -> Report:
+def check_ssa(address: str, login: Login | None = None, *, sample: int = 5) -> Report:
     """Check an SSA service.
 
     Parameters
     ----------
     address
         Its access URL; parameters in it go with every request.
+    login
+        For a service that asks who it is.
     sample
         Number of spectra to fetch.
     """
-    service, report = Service(address), Report("ssa", address)
+    service, report = Service(address, login), Report("ssa", address)
     _metadata(service, report)
     document, table = _response(service, report, sample)
     _errors(service, report)

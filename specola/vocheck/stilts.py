@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
-from specola.vocheck.documents import Service, query_status, read
+from specola.vocheck.documents import Login, Service, query_status, read
 from specola.vocheck.findings import Report
 from specola.vocheck.schemas import check_xml
 
@@ -18,16 +19,28 @@ MOST = 20
 """Messages of one kind that are passed on."""
 
 
-def _run(*arguments: str, timeout: float = 900) -> str | None:
+def _run(*arguments: str, login: Login | None = None, timeout: float = 900) -> str | None:
     """What stilts prints; None where there is no stilts."""
     program = shutil.which("stilts")
     if program is None:
         return None
-    # most runs are so short that compiling well does not pay
-    done = subprocess.run(
-        [program, "-J-XX:TieredStopAtLevel=1", *arguments], capture_output=True, text=True, timeout=timeout, check=False
-    )
-    return done.stdout + done.stderr
+    environment = dict(os.environ)
+    if login is not None:
+        # Not on the command line, where everybody on the machine could read it.
+        said = {"user": login.user, "password": login.password}
+        environment["JAVA_TOOL_OPTIONS"] = " ".join(_quoted(f"-Dstar.basicauth.{name}={value}") for name, value in said.items())
+    # Most runs are so short that compiling well does not pay.
+    command = [program, "-J-XX:TieredStopAtLevel=1", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=environment)
+    printed = done.stdout + done.stderr
+    # Java says what it was told.
+    return "\n".join(line for line in printed.splitlines() if "JAVA_TOOL_OPTIONS" not in line)
+
+
+def _quoted(option: str) -> str:
+    """An option as Java reads it from the environment, which knows both quotation marks and no escapes."""
+    quote = '"' if "'" in option else "'"
+    return f"{quote}{option}{quote}"
 
 
 def _lint(task: str, content: bytes) -> str | None:
@@ -42,10 +55,10 @@ def votlint(content: bytes) -> list[str]:
     return [f"votlint: {line}" for line in re.findall(r"^ERROR (.*)$", _lint("votlint", content) or "", re.MULTILINE)][:MOST]
 
 
-def check_tap(address: str) -> Report:
+def check_tap(address: str, login: Login | None = None) -> Report:
     """A TAP service, by taplint."""
     report = Report("tap", address)
-    found = _run("taplint", f"tapurl={address}")
+    found = _run("taplint", f"tapurl={address}", login=login)
     if found is None:
         report.add("warning", "taplint", "not run: stilts is not installed")
         return report
@@ -55,16 +68,16 @@ def check_tap(address: str) -> Report:
         report.add("warning", code, message)
     report.expect("Totals:" in found, "taplint", found[-500:])
     for name in ("capabilities", "availability", "tables"):
-        report.findings += [one for one in check_xml(f"{address.rstrip('/')}/{name}").findings if one.level != "passed"]
+        report.findings += [one for one in check_xml(f"{address.rstrip('/')}/{name}", login).findings if one.level != "passed"]
     if not report.errors:
         report.add("passed", "taplint", "no error found")
     return report
 
 
-def check_datalink(address: str) -> Report:
+def check_datalink(address: str, login: Login | None = None) -> Report:
     """A datalink response (an address with its ID), by datalinklint."""
     report = Report("datalink", address)
-    answer = Service(address).get(address)
+    answer = Service(address, login).get(address)
     if not report.expect(answer.status == 200, "response", f"found HTTP status {answer.status}", address):
         return report
     found = _lint("datalinklint", answer.content)
@@ -78,9 +91,9 @@ def check_datalink(address: str) -> Report:
     return report
 
 
-def check_cone(address: str) -> Report:
+def check_cone(address: str, login: Login | None = None) -> Report:
     """A cone search (SCS 1.03): a search with SR=0 gives metadata, a wrong one an error, all of it VOTable."""
-    service, report = Service(address), Report("cone", address)
+    service, report = Service(address, login), Report("cone", address)
     answer = service.ask(RA="0", DEC="0", SR="0")
     document = read(answer.content)
     if (

@@ -16,8 +16,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def environment_of(house: House) -> dict[str, str]:
-    settings = {"SPECOLA_VAR": house.var, "SPECOLA_PORT": house.base_port, "SPECOLA_PROCESSES": house.processes, "COLUMNS": 120}
-    return {**os.environ, **{name: str(value) for name, value in settings.items()}}
+    return {**os.environ, **house.environment, "COLUMNS": "120"}
 
 
 @pytest.fixture(scope="session")

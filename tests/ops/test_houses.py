@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,10 +21,11 @@ from ops import clusters, probes
 from ops.configuration import render_all, services
 from ops.files import locked, make_folders
 from ops.house import House
+from ops.production import render_production
 from ops.raising import lower, raise_house
 from ops.supervision import Supervisor, orphans
 from tests.ops.conftest import environment_of
-from tests.support.portal import make_people, session
+from tests.support.portal import PASSWORD, call, make_people, session
 
 
 def processes_of(house: House) -> list[str]:
@@ -113,9 +116,36 @@ def test_a_set_up_killed_at_any_moment_is_completed_by_the_next(new_house, speco
             assert len(pyvo.dal.TAPService(f"{archive.url}/tap", session=web).search("SELECT * FROM ivoa.obscore")) == 0
 
 
+@contextmanager
+def tls_front(house: House, folder: Path) -> Iterator[Path]:
+    """The web server in front of the team's pages, as `specola production` writes it, but for its ports and certificate."""
+    key, certificate = folder / "privkey.pem", folder / "fullchain.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2",
+         "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    render_production(house, "archive.example.org", folder, "team.example.org")
+    text = (folder / "nginx-team-tls.conf").read_text().replace("/etc/letsencrypt/live/team.example.org", str(folder))
+    ports = {"80": house.base_port + 25, "443": house.portal_url.rpartition(":")[2], "8443": house.staging_url.rpartition(":")[2]}
+    text = re.sub(r"listen \[::\]:.*;\n", "", text)
+    text = re.sub(r"listen (80|443|8443)\b", lambda match: f"listen 127.0.0.1:{ports[match[1]]}", text)
+    scratch = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    conf = folder / "nginx.conf"
+    conf.write_text(f"daemon off; pid {folder}/pid; events {{}} http {{ access_log off; {scratch}\n{text}}}")
+    with subprocess.Popen(["/usr/sbin/nginx", "-e", "stderr", "-c", conf]) as nginx:
+        while nginx.poll() is None:
+            with suppress(OSError), closing(socket.create_connection(("127.0.0.1", int(ports["8443"])))):
+                break
+        yield certificate
+        nginx.terminate()
+
+
 @pytest.mark.slow
-def test_two_set_ups_at_once_are_one(new_house, specola):
-    house = new_house("one")
+def test_two_set_ups_at_once_are_one_and_the_team_comes_in_by_tls(new_house, specola, tmp_path):
+    plain = new_house("one")
+    tls = {f"{name}_url": f"https://127.0.0.1:{plain.base_port + port}" for name, port in (("portal", 23), ("staging", 24))}
+    house = replace(plain, **tls)
     program = Path(sys.executable).parent / "specola"
     both = [
         subprocess.Popen([program, "up"], env=environment_of(house), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -124,6 +154,36 @@ def test_two_set_ups_at_once_are_one(new_house, specola):
     outputs = [process.communicate(timeout=120)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert specola(house, "doctor").returncode == 0
+
+    people = make_people(house, {"anna": ["admin"], "berta": []})
+    with tls_front(house, tmp_path) as certificate, session() as web:
+        web.verify = str(certificate)
+        staging = f"{house.staging_url}/tap/capabilities"
+        assert web.get(staging).status_code == 401
+        page = web.get(f"{house.portal_url}/login?next={staging}")
+        token = page.text.split('name="csrfmiddlewaretoken" value="')[1].split('"')[0]
+        data = {"username": "anna", "password": PASSWORD, "csrfmiddlewaretoken": token, "next": staging}
+        referer = {"Referer": f"{house.portal_url}/login"}
+        answer = web.post(f"{house.portal_url}/login", data=data, headers=referer, allow_redirects=False)
+        assert (answer.status_code, answer.headers["Location"]) == (302, staging)
+        assert {cookie.name.split("_")[1]: cookie.secure for cookie in web.cookies} == {"session": True, "csrf": True}
+        found = web.get(staging)
+        assert found.status_code == 200
+        assert f"{house.staging_url}/tap" in found.text
+        # Limits count by the address that the web server in front adds; what a client says of itself is not believed.
+        for client in ("192.0.2.1", "192.0.2.2"):
+            one = session()
+            one.verify = web.verify
+            for number in range(6):
+                told = {"X-Forwarded-For": client}
+                assert one.get(staging, auth=("berta", f"{client} {number}"), headers=told).status_code in {401, 403}
+        assert set(
+            call(house, "answer = list(LoginEvent.objects.filter(username='berta').values_list('address', flat=True))")
+        ) == {"127.0.0.1"}
+        many = [web.post(f"{house.portal_url}/login", data={"username": "x"}).status_code for _ in range(60)]
+        assert many[0] == 403, "no token against forged requests"
+        assert 429 in many
+        assert web.get(staging, auth=("", people["anna"].token)).status_code == 200
 
 
 @pytest.mark.slow

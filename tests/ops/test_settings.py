@@ -30,6 +30,9 @@ from ops.house import House
         ({"SPECOLA_PORT": "8\u066080"}, "1024"),
         ({"SPECOLA_AUTHORITY": "a b"}, "IVOA authority"),
         ({"SPECOLA_AUTHORITY": "ab"}, "IVOA authority"),
+        ({"SPECOLA_PORTAL_URL": "https://team.example.org"}, "Give both"),
+        ({"SPECOLA_PORTAL_URL": "http://team.example.org", "SPECOLA_STAGING_URL": "https://team.example.org:8443"}, "https"),
+        ({"SPECOLA_PORTAL_URL": "https://team.example.org", "SPECOLA_STAGING_URL": "https://other.example.org"}, "same host"),
     ],
 )
 def test_a_setting_that_can_not_be_used_is_named_with_what_is_expected(variables, says):

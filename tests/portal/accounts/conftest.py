@@ -26,7 +26,7 @@ def staged(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     schemas = {}
     for survey in SURVEYS:
         bundle = write_release(folder / survey, "r1", 4, survey=survey)
-        schemas[survey] = ingest_bundle(bundle, archive).schema
+        schemas[survey] = ingest_bundle(bundle, archive, download=True).schema
     with closing(psycopg2.connect(archive.dsn)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT DISTINCT survey FROM specola.releases")
         surveys = [row[0] for row in cursor.fetchall()]

@@ -1,0 +1,126 @@
+"""The team's pages in a browser (Debian's Chromium): login, token, release page and gate, as a member goes through them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ops.house import House
+from tests.support.portal import PASSWORD, make_people, session
+
+CHROMIUM = shutil.which("chromium")
+WIDTHS = {"desk": 1280, "phone": 390}
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no browser here (Debian package chromium)")
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    with playwright.sync_playwright() as running:
+        # Chromium's own sandbox wants rights that an account in a container does not have.
+        browser = running.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def carla(house: House, staged: SimpleNamespace) -> str:
+    """Somebody of one survey only, with an account of her own."""
+    return make_people(house, {"carla": ["gatea:member"]})["carla"].username
+
+
+@pytest.fixture
+def page(chromium: Any) -> Iterator[Any]:
+    """A page that notes what it asks for (``asked``) and what it complains about (``complaints``)."""
+    context = chromium.new_context(viewport={"width": WIDTHS["desk"], "height": 900})
+    one = context.new_page()
+    one.set_default_timeout(120_000)
+    one.asked, one.complaints = [], []
+    one.on("request", lambda request: one.asked.append(request.url))
+    one.on("console", lambda message: one.complaints.append(message.text) if message.type in {"error", "warning"} else None)
+    one.on("pageerror", lambda error: one.complaints.append(str(error)))
+    yield one
+    context.close()
+
+
+def _log_in(page: Any, username: str, password: str = PASSWORD) -> None:
+    page.get_by_label(re.compile("user ?name", re.IGNORECASE)).fill(username)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+
+
+def _fits(page: Any, tmp_path: Path, name: str) -> None:
+    """At the width of a desk and of a phone: nothing runs out of the page, and every field has a label."""
+    for what, width in WIDTHS.items():
+        page.set_viewport_size({"width": width, "height": 900})
+        page.screenshot(path=tmp_path / f"{name}-{what}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, what)
+    unnamed = "[...document.querySelectorAll('input:not([type=hidden]), select')].filter(e => !e.labels.length).length"
+    assert page.evaluate(unnamed) == 0, name
+    page.set_viewport_size({"width": WIDTHS["desk"], "height": 900})
+
+
+def test_a_member_from_the_locked_door_to_a_spectrum_and_out(
+    page: Any, house: House, staged: SimpleNamespace, carla: str, tmp_path: Path
+) -> None:
+    release = f"{staged.url}/bulk/gatea_r1/"
+    # A browser asks for name and password at a 401, and shows its page when that is declined; without a window it gives up.
+    locked = page.request.get(release)
+    assert locked.status == 401
+    page.set_content(locked.text())
+    assert "gatea" not in page.locator("body").inner_text()
+    page.get_by_role("link", name="Log in").click()
+    page.wait_for_url(re.compile(r"/login\?next="))
+    _fits(page, tmp_path, "login")
+
+    _log_in(page, carla, "not this one")
+    assert "correct username and password" in page.get_by_role("alert").inner_text()
+    _log_in(page, carla)
+    # Back where she wanted to go, on another port: the policy of the login page allows this redirect.
+    page.wait_for_url(release)
+    assert "gatea" in page.get_by_role("heading", level=1).inner_text().lower() + page.title().lower()
+    _fits(page, tmp_path, "release")
+    with page.expect_response(f"{release}SHA256SUMS") as sums:
+        page.evaluate("fetch('SHA256SUMS')")
+    assert sums.value.ok
+
+    page.goto(f"{house.url}/account")
+    assert page.get_by_role("link", name="gatea_r1").get_attribute("href") == f"{staged.url}/browse/gatea_r1/q"
+    page.get_by_label("Name").fill("a browser's test")
+    page.get_by_role("button", name="Make a token").click()
+    token = page.locator("#token").inner_text()
+    assert re.fullmatch(r"specola_\w+_\w+", token)
+    _fits(page, tmp_path, "account")
+    with session() as web:
+        product = f"{staged.url}/getproduct/gatea_r1/spectra/L000001.fits"
+        assert web.get(product, auth=(carla, token)).content.startswith(b"SIMPLE")
+        page.get_by_role("button", name=re.compile("Revoke the token a browser")).click()
+        assert "is revoked" in page.get_by_role("status").inner_text()
+        assert web.get(product, auth=(carla, token)).status_code == 401
+    page.goto(f"{house.url}/password")
+    _fits(page, tmp_path, "password")
+    assert page.complaints == []
+
+    assert page.goto(f"{staged.url}/gateb_r1/q/ssap/ssap.xml").status == 403
+    assert "no role" in page.locator("body").inner_text()
+    page.goto(f"{house.url}/account")
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url(re.compile("/login"))
+    assert page.request.get(release).status == 401
+    assert [url for url in page.asked if not url.startswith((house.url, staged.url, "data:"))] == []
+
+
+def test_the_pages_of_dachs_behind_the_gate(page: Any, house: House, staged: SimpleNamespace, carla: str) -> None:
+    """A form of DaCHS works behind the gate with the portal's cookie alone."""
+    page.goto(f"{house.url}/login")
+    _log_in(page, carla)
+    page.wait_for_url(f"{house.url}/account")
+    assert page.goto(f"{staged.url}/browse/gatea_r1/q").status == 200
+    assert page.goto(f"{staged.url}/gatea_r1/q/ssap/ssap.xml?REQUEST=queryData&MAXREC=1").status == 200
