@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -16,6 +16,7 @@ from ops import clusters, configuration, dachsroot, files, probes
 from ops.errors import CommandError, OpsError
 from ops.house import Archive, House
 from ops.supervision import Supervisor, stop_orphans
+from ops.upgrade import code_of, note_code, outdated
 
 __all__ = ["RESTORING", "Report", "lower", "raise_house", "restart", "taken_ports"]
 
@@ -47,7 +48,8 @@ def raise_house(house: House, report: Report = _quiet) -> None:
         files.make_folders(house)
         changed = configuration.render_all(house)
         supervisor = Supervisor(house)
-        stale = _settle(house, supervisor, changed)
+        code = code_of(house)
+        stale = _settle(house, supervisor, changed, code)
         if not supervisor.is_running():
             stop_orphans(house)
             _check_ports(house)
@@ -73,6 +75,7 @@ def raise_house(house: House, report: Report = _quiet) -> None:
         _wait_for(supervisor, ("portal", "nginx"), probes.portal(house))
         _wait_for_supervisor(supervisor)
         _replace(house, supervisor, stale, report)
+        note_code(house, (service.name for service in configuration.services(house)), code)
 
 
 def lower(house: House) -> bool:
@@ -136,12 +139,12 @@ def _check_ports(house: House) -> None:
         )
 
 
-def _settle(house: House, supervisor: Supervisor, changed: set[str]) -> list[str]:
-    """Make running servers follow the configuration files that changed.
+def _settle(house: House, supervisor: Supervisor, changed: set[str], code: Mapping[str, str]) -> list[str]:
+    """Make running servers follow the configuration files and the code that changed.
 
     :returns: DaCHS processes that run with old ones and are to be replaced when everything runs
     """
-    if not changed or not supervisor.is_running():
+    if not supervisor.is_running():
         return []
     if "supervisord.conf" in changed or any(name.startswith(("postgresql", "pg_hba")) for name in changed):
         supervisor.stop()
@@ -150,6 +153,7 @@ def _settle(house: House, supervisor: Supervisor, changed: set[str]) -> list[str
         # it goes on with the old one while connections last that were made under it
         supervisor.signal_service("nginx", "HUP")
     stale = [server.name for archive in house.archives for server in archive.servers if server.gavorc.name in changed]
+    stale += outdated(house, [name for name, state in supervisor.states().items() if state.state == "RUNNING"], code)
     for name in set(stale) - _not_alone(house):
         supervisor.stop_service(name)
     return [name for name in stale if name in _not_alone(house)]

@@ -22,6 +22,7 @@ from ops.clusters import connect, postmaster
 from ops.errors import CommandError, OpsError
 from ops.house import House
 from ops.raising import raise_house
+from ops.supervision import Supervisor
 from tests.support.portal import make_people, session
 
 
@@ -264,6 +265,18 @@ def test_up_again_changes_nothing(house, specola):
     assert [row["pid"] for row in after] == [row["pid"] for row in before]
 
 
+def test_up_has_running_servers_follow_code_that_changed(house, specola):
+    """The sums noted for two of them are taken away, as if they had been started by a version that had other code."""
+    before = {name: state.pid for name, state in Supervisor(house).states().items()}
+    old = {"portal", "dachs-public"}
+    for name in old:
+        (house.var / "run" / f"{name}.code").write_text("of another version")
+    assert specola(house, "up").returncode == 0
+    after = {name: state.pid for name, state in Supervisor(house).states().items()}
+    assert {name for name in before if before[name] != after[name]} == old
+    assert specola(house, "doctor").returncode == 0
+
+
 @pytest.mark.parametrize("name", ["dachs-public", "nginx", "postgres-public"])
 def test_a_killed_server_is_started_again(house, specola, name):
     def row() -> dict[str, object]:
@@ -282,8 +295,6 @@ def test_a_killed_server_is_started_again(house, specola, name):
 
 
 def test_while_dachs_is_away_nginx_says_so(house, specola, operator):
-    from ops.supervision import Supervisor
-
     Supervisor(house).stop_service("dachs-staging")
     try:
         status, headers, body = get(f"{house.archive('staging').url}/tap/availability", **operator)
