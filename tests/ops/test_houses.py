@@ -142,10 +142,8 @@ def tls_front(house: House, folder: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_two_set_ups_at_once_are_one_and_the_team_comes_in_by_tls(new_house, specola, tmp_path):
-    plain = new_house("one")
-    tls = {f"{name}_url": f"https://127.0.0.1:{plain.base_port + port}" for name, port in (("portal", 23), ("staging", 24))}
-    house = replace(plain, **tls)
+def test_two_set_ups_at_once_are_one(new_house, specola):
+    house = new_house("one")
     program = Path(sys.executable).parent / "specola"
     both = [
         subprocess.Popen([program, "up"], env=environment_of(house), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -155,6 +153,13 @@ def test_two_set_ups_at_once_are_one_and_the_team_comes_in_by_tls(new_house, spe
     assert [process.returncode for process in both] == [0, 0], outputs
     assert specola(house, "doctor").returncode == 0
 
+
+@pytest.mark.slow
+def test_the_team_comes_in_by_tls(new_house, tmp_path):
+    plain = new_house("one")
+    tls = {f"{name}_url": f"https://127.0.0.1:{plain.base_port + port}" for name, port in (("portal", 23), ("staging", 24))}
+    house = replace(plain, **tls)
+    raise_house(house)
     people = make_people(house, {"anna": ["admin"], "berta": []})
     with tls_front(house, tmp_path) as certificate, session() as web:
         web.verify = str(certificate)
