@@ -1,6 +1,6 @@
 # Specola. The first thing to try: make demo
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test bench bench-query bench-release bench-redshift check clean
+.PHONY: help setup demo up down test bench bench-cone bench-query bench-release bench-redshift check clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -25,8 +25,11 @@ bench: ## measure ingest beside dachs imp and COPY
 	@bin/house --test --extras test setup
 	@bin/house --test --extras test run python -m bench.ingest $(BENCH)
 
-bench-query: ## measure answers beside one DaCHS process alone and psql (wants the demo running)
+bench-query: ## measure answers beside one stock DaCHS process and psql (wants the demo running)
 	@bin/house run python -m bench.query $(BENCH)
+
+bench-cone: ## measure cones on ten thousand and a million ObsCore rows, with their plans (wants the demo running)
+	@bin/house run python -m bench.cone $(BENCH)
 
 bench-release: ## measure freeze, stage and promote beside plain copying and COPY
 	@bin/house --test --extras test setup

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from types import SimpleNamespace
 
 import pytest
 import pyvo
 import requests
 
+from ops.archive import DEBIAN_PYTHON
 from ops.house import Archive
 
 
@@ -23,3 +25,24 @@ def test_the_script_of_all_pages_is_there(archive: Archive, web: requests.Sessio
     answer = web.get(f"{archive.url}/static/js/jquery-gavo.js")
     assert answer.status_code == 200
     assert "jQuery" in answer.text
+
+
+KEPT = """
+from gavo import api
+from gavo.utils import codetricks
+from vo import corrections
+corrections._writers_compiled_once()
+make = codetricks.compileFunction
+first, second = (make("def f(): return z", "f", {"z": number}) for number in (1, 2))
+other = make("def f(): return 3", "f")
+print(first(), second(), other(), first.__code__ is second.__code__, first.__code__ is other.__code__)
+try:
+    make("def f(: return", "f")
+except api.BadCode as error:
+    print("BadCode")
+"""
+
+
+def test_a_program_is_compiled_once_and_has_its_own_globals(archive: Archive) -> None:
+    done = subprocess.run([DEBIAN_PYTHON, "-c", KEPT], env=archive.environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-2:] == ["1 2 3 True False", "BadCode"], done
