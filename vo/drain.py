@@ -19,6 +19,8 @@ __all__ = ["LONGEST", "install"]
 
 LONGEST = 75
 """Seconds to wait for answers: a synchronous query may compute for sixty."""
+IDLE = 6
+"""Seconds after which connections without a request are closed; nginx gives up its own after four (ops/configuration.py)."""
 _ESTABLISHED = "01"
 
 
@@ -46,7 +48,15 @@ def _begin(reactor: Any) -> None:
         while select.select([port], [], [], 0)[0]:
             port.doRead()  # whom the kernel has let in already is served
         port.stopListening()
+    reactor.callLater(IDLE, _close_idle, reactor)
     _end_when_done(reactor, time.monotonic() + LONGEST)
+
+
+def _close_idle(reactor: Any) -> None:
+    for transport in reactor.getReaders():
+        channel = getattr(getattr(transport, "protocol", None), "_channel", None)
+        if channel is not None and not channel.requests:
+            transport.loseConnection()
 
 
 def _end_when_done(reactor: Any, latest: float) -> None:

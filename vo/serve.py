@@ -1,7 +1,7 @@
 """The DaCHS server (``python3 -m vo.serve``): ``dachs serve start -f`` with what must be there from first to last request.
 
-:mod:`vo.gate` says who may ask, :mod:`vo.turns` whose query runs when, :mod:`vo.drain` how the server ends. An RD could not do
-that: DaCHS reads RDs after it has begun to listen.
+:mod:`vo.gate` says who may ask, :mod:`vo.turns` whose query runs when, :mod:`vo.drain` how the server ends; :mod:`vo.logs`
+rotates logs. An RD could not do that: DaCHS reads RDs after it has begun to listen.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import sys
 
 from gavo.user import cli
 
-from vo import drain, gate, turns
+from vo import drain, gate, logs, turns
 
 
 def main() -> None:
     """Serve until a signal ends it."""
+    logs.install()
     gate.install()
     turns.install()
     drain.install()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -46,3 +47,34 @@ except api.BadCode as error:
 def test_a_program_is_compiled_once_and_has_its_own_globals(archive: Archive) -> None:
     done = subprocess.run([DEBIAN_PYTHON, "-c", KEPT], env=archive.environment, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-2:] == ["1 2 3 True False", "BadCode"], done
+
+
+ROTATED = """
+import os, sys, threading
+from pathlib import Path
+from twisted.python import logfile
+from vo import logs
+if sys.argv[2] == "ours":
+    logs.install()
+folder, seen = Path(sys.argv[1]), set()
+real = open
+def watched(path, *args):
+    # what another thread would make just now
+    (folder / "other").mkdir()
+    seen.add((folder / "other").stat().st_mode & 0o700)
+    (folder / "other").rmdir()
+    return real(path, *args)
+logfile.open = watched
+log = logfile.LogFile("x.log", str(folder), rotateLength=10, defaultMode=0o640)
+log.write("0123456789abc")
+log.write("after")
+log.close()
+print(sorted(map(oct, seen)), oct((folder / "x.log").stat().st_mode & 0o777), sorted(path.name for path in folder.iterdir()))
+"""
+
+
+@pytest.mark.parametrize(("which", "modes"), [("stock", ["0o0"]), ("ours", ["0o700"])])
+def test_a_new_log_takes_no_rights_from_others(archive: Archive, tmp_path: Path, which: str, modes: list[str]) -> None:
+    command = [DEBIAN_PYTHON, "-c", ROTATED, str(tmp_path), which]
+    done = subprocess.run(command, env=archive.environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"{modes} 0o640 ['x.log', 'x.log.1']"
