@@ -85,6 +85,7 @@ def stage_products(
     for name in ("spectra", "work", "files"):
         shutil.rmtree(folder / name, ignore_errors=True)
         (folder / name).mkdir(parents=True)
+    (folder / "provenance.json").unlink(missing_ok=True)  # of a loader that was killed
     # work files are not counted: their number is known only when all rows were read
     total = sum(bundle.tables[name].rows for name in FILES if name in bundle.tables)
     done = 0

@@ -39,7 +39,10 @@ def test_datalinklint(archive: Archive, demo: SimpleNamespace, web: requests.Ses
     document = tmp_path / "links.vot"
     document.write_bytes(web.get(f"{archive.url}/{demo.schema}/q/dl/dlmeta", params={"ID": first}).content)
     report = stilts("datalinklint", f"votable={document}")
-    assert "Errors: 0" in report, report
+    errors = [line for line in report.splitlines() if line.startswith("E-")]
+    # Terms of the vocabulary of today, which Debian's STILTS has in an older edition.
+    newer = re.compile(r"Unknown predicate '(thumbnail|documentation)' from core DataLink vocabulary")
+    assert [line for line in errors if not newer.search(line)] == [], report
 
 
 def test_tap_client(archive: Archive, demo: SimpleNamespace) -> None:
