@@ -16,7 +16,9 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def environment_of(house: House) -> dict[str, str]:
-    return {**os.environ, **house.environment, "COLUMNS": "120"}
+    """An operator's: with the administrator's login in the DSNs, which the servers' environment leaves out."""
+    dsns = {f"SPECOLA_DSN_{name.upper()}": dsn for name, dsn in house.dsns.items()}
+    return {**os.environ, **house.environment, **dsns, "COLUMNS": "120"}
 
 
 @pytest.fixture(scope="session")
