@@ -14,7 +14,6 @@ from typer.core import TyperGroup
 from ingest.errors import FindingsError, IngestError, ProductError
 from ops.errors import OpsError
 from ops.house import House
-from portal.errors import PortalError
 
 __all__ = ["Commands", "Json", "fail", "print_json", "raise_all", "steps"]
 
@@ -28,7 +27,7 @@ class Commands(TyperGroup):
         """Run the command of a context (typer's own copy of click has no public name for its type)."""
         try:
             return super().invoke(ctx)
-        except (OpsError, PortalError) as error:
+        except OpsError as error:
             fail(error.message, error.remedy)
         except ProductError as error:
             _print_table(error)

@@ -14,7 +14,7 @@ from gavo.utils import parsetricks
 
 from vo import parsing
 
-NESTED = "SELECT " + "(" * 20 + "1" + ")" * 20 + " FROM t"
+NESTED = "SELECT " + "(" * 20 + "%d" + ")" * 20 + " FROM t"
 
 
 def parse(query: str) -> list[str]:
@@ -29,9 +29,13 @@ def parse(query: str) -> list[str]:
 
 
 def seconds() -> float:
-    begun = time.process_time()
-    parse(NESTED)
-    return time.process_time() - begun
+    """Processor time of the quickest of five: on a busy machine one alone may take several times that."""
+    taken = []
+    for number in range(5):
+        begun = time.process_time()
+        parse(NESTED % number)
+        taken.append(time.process_time() - begun)
+    return min(taken)
 
 
 def main() -> None:

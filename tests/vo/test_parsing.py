@@ -55,5 +55,5 @@ def test_trees_and_messages_are_those_of_dachs(archive: Archive) -> None:
         assert before == after, query
     parsed = [before for before in found["before"] if not before[0].endswith(("Exception", "Error", "Found"))]
     assert 30 < len(parsed) < len(queries) - 30
-    # twenty parentheses, measured in the same process one after the other: twentyfold on a quiet machine, threefold on a busy one
-    assert found["stock"] > found["ours"]
+    # twenty parentheses, measured in the same process one after the other: twentyfold on a quiet machine
+    assert found["stock"] > 4 * found["ours"]
