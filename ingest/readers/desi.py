@@ -215,7 +215,8 @@ def _reading(
         "ra": ra, "dec": dec,
         "pointing_id": mine[0]["pointing_id"] if len(mine) == 1 else None,
         "slit_id": mine[0]["slit_id"] if len(mine) == 1 else None,
-        "exptime": float(fiber["COADD_EXPTIME"]), "n_exposures": int(fiber["COADD_NUMEXP"]) or None,
+        # 0 in both: no exposure of this fibre was good enough for the coadd, so of what it is made of there is nothing to say
+        "exptime": float(fiber["COADD_EXPTIME"]) or None, "n_exposures": int(fiber["COADD_NUMEXP"]) or None,
         "t_min": float(start.min()) if start.size else None,
         "t_max": float((start + taken["EXPTIME"][rows] / 86400.0).max()) if start.size else None,
     }  # fmt: skip

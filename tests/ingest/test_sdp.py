@@ -13,6 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from astropy import units
 from astropy.io import fits
@@ -23,12 +24,14 @@ from hypothesis import strategies as st
 from specutils import Spectrum
 from typer.testing import CliRunner
 
+from ingest.check import check_bundle
 from ingest.mock.setup import Mock
 from ingest.mock.survey import write_mock
+from ingest.standard import check_products
 from specola.cli import app
-from specola_bundle.build import derived
+from specola_bundle.build import derived, spectrum_name
 from specola_bundle.sdp.plain import read_plain
-from specola_bundle.sdp.validate import validate
+from specola_bundle.sdp.validate import LONGEST_NAME, validate
 from specola_bundle.specfile import Extra, SpectrumData, fits_bytes
 
 ESO_FILE = "formats/VANDELS_CDFS_017433.fits"
@@ -36,12 +39,12 @@ UNTIMED = {("mandatory", f"HDU {hdu}, {key}") for hdu, key in ((0, "MJD-OBS"), (
 PROGRAMME = {("mandatory", f"HDU 0, {key}") for key in ("OBID1", "NCOMBINE", "PROV1")}
 UNPLACED = {("mandatory", f"HDU {hdu}, {key}") for hdu in (0, 1) for key in ("RA", "DEC")}
 UNEXPOSED = {("mandatory", f"HDU 0, {key}") for key in ("EXPTIME", "TEXPTIME")}
-UNUSED = {("value", "HDU 0, EXPTIME"), ("value", "HDU 0, TEXPTIME"), ("mandatory", "HDU 0, SNR")}
+UNUSED = UNEXPOSED | {("mandatory", "HDU 0, SNR")}
 NOT_KNOWN: dict[str, set[tuple[str, str]]] = {
     "demo": set(),
     "sdss": set(),
     "esosdp": set(),
-    "desi": UNUSED,  # fibres on nothing, never exposed
+    "desi": UNUSED,  # fibres of which no exposure was good
     "easylife": UNTIMED | PROGRAMME,
     "vandels": UNTIMED | PROGRAMME | UNPLACED | UNEXPOSED,
 }
@@ -79,6 +82,30 @@ def test_what_we_write_holds_to_the_standard(name: str, request: pytest.FixtureR
     assert set.union(*found) == NOT_KNOWN[name]
     if name == "desi":
         assert sum(not one for one in found) == 3
+
+
+@surveys
+def test_what_the_source_does_not_tell_keeps_nothing_from_being_frozen(name: str, request: pytest.FixtureRequest) -> None:
+    """Freezing asks `ingest.standard`: only what the manifest has NULL for may be missing, and it is counted."""
+    written(name, request)
+    path = request.getfixturevalue("demo_bundle") if name == "demo" else request.getfixturevalue("bundles") / name
+    bundle = check_bundle(path, read_files=False)
+    unknown = check_products(bundle)
+    assert set(unknown) == {where.rpartition(" ")[2] for _, where in NOT_KNOWN[name]}
+    if name == "desi":
+        assert unknown == {"EXPTIME": 3, "TEXPTIME": 3, "SNR": 3}
+        rows = pq.read_table(path / "manifest.parquet", columns=["exptime", "n_exposures", "n_valid"]).to_pylist()
+        assert [row["exptime"] is None for row in rows] == [row["n_valid"] == 0 for row in rows]
+        assert [row["exptime"] is None for row in rows] == [row["n_exposures"] is None for row in rows]
+
+
+@given(identifiers=st.sets(st.from_regex("[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", fullmatch=True), min_size=2))
+@example(identifiers={"U" * 64, "U" * 63 + "V", "U" * 63})
+def test_names_of_files_are_short_and_differ(identifiers: set[str]) -> None:
+    names = {identifier: spectrum_name(identifier) for identifier in identifiers}
+    assert max(map(len, names.values())) <= LONGEST_NAME
+    assert len(set(names.values())) == len(names)
+    assert all(name == f"{identifier}.fits" for identifier, name in names.items() if len(identifier) < 64)
 
 
 @surveys

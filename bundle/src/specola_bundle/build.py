@@ -20,6 +20,7 @@ from specola_bundle.bundle import BundleWriter, TableWriter, safe_name, sha256_o
 from specola_bundle.errors import SourceError
 from specola_bundle.registry import Column, table_of
 from specola_bundle.sdp.cards import one_line
+from specola_bundle.sdp.validate import LONGEST_NAME
 from specola_bundle.specfile import NO_DATA, AnyArray, SpectrumData, write_spectrum
 from specola_bundle.survey import Survey
 
@@ -33,6 +34,7 @@ __all__ = [
     "own_columns",
     "software",
     "spectra_bundle",
+    "spectrum_name",
 ]
 
 Progress = Callable[[str, int, int], None]
@@ -181,6 +183,15 @@ def provenance(survey: Survey, sources: Sequence[Path], hashes: Mapping[Path, st
     }
 
 
+def spectrum_name(identifier: str) -> str:
+    """Name of a spectrum's file: its identifier, cut short and made unique again where the standard has no room for it."""
+    name = f"{identifier}.fits"
+    if len(name) <= LONGEST_NAME:
+        return name
+    tail = f"_{hashlib.sha256(identifier.encode()).hexdigest()[:8]}.fits"
+    return identifier[: LONGEST_NAME - len(tail)] + tail
+
+
 def survey_cards(survey: Survey) -> dict[str, Any]:
     """Header cards that all files of a survey have: the programs that reduced its data, and ``[reader.cards]``."""
     programs = ", ".join(f"{program['name']} {program['version']}" for program in survey.bundle.get("software", ()))
@@ -224,7 +235,7 @@ class SpectraBuilder:
         check_axis(reading)
         row |= derived(reading.data)
         shard = f"{zlib.crc32(identifier.encode()) % 256:02x}/" if self._sharded else ""
-        row["file"] = f"spectra/{shard}{identifier}.fits"
+        row["file"] = f"spectra/{shard}{spectrum_name(identifier)}"
         path = self._folder / row["file"]
         path.parent.mkdir(exist_ok=True)
         row["file_size"], row["file_sha256"] = write_spectrum(path, row, reading.data, {**self._cards, **reading.cards})

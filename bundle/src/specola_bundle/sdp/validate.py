@@ -18,9 +18,10 @@ from specola_bundle.sdp.arrays import check_columns, check_numbers
 from specola_bundle.sdp.plain import Unit, read_plain
 from specola_bundle.sdp.rules import Breach, check_keywords
 
-__all__ = ["Breach", "validate"]
+__all__ = ["LONGEST_NAME", "Breach", "validate"]
 
-_LONGEST_NAME = 68
+LONGEST_NAME = 68
+"""Characters of a file's name, its ending included."""
 _FITS = "write the file with a FITS library, or fetch it again"
 
 
@@ -38,8 +39,8 @@ def validate(path: Path) -> list[Breach]:
 
 
 def _validate(name: str, content: bytes) -> Iterator[Breach]:
-    if len(name) > _LONGEST_NAME:
-        yield Breach("file name", f"{len(name)} characters", f"at most {_LONGEST_NAME}", "rename it", "filename")
+    if len(name) > LONGEST_NAME:
+        yield Breach("file name", f"{len(name)} characters", f"at most {LONGEST_NAME}", "rename it", "filename")
     plain = read_plain(content)
     if plain is not None:
         yield from _checksums(content, (plain.primary, plain.table))
