@@ -25,8 +25,8 @@ from specola_bundle.bundle import write_whole
 __all__ = ["RESERVED", "SurveyViews", "check_name", "incoming", "survey_of"]
 
 RESERVED = frozenset(
-    {"adql", "browse", "dc", "getproduct", "ivoa", "login", "oai", "public", "specola", "static", "tableinfo", "tablenote", "tap",
-     "test", "uws"}
+    {"adql", "browse", "bulk", "clientcount", "datalinkuws", "dc", "fancyroot", "gate", "genrd", "getproduct", "ivoa", "login",
+     "oai", "odoc", "public", "schemata", "seffe", "specola", "static", "tableinfo", "tablenote", "tap", "teapot", "test", "uws"}
 )  # fmt: skip
 """Names that a survey can not have: schemas of DaCHS and PostgreSQL, and addresses of the archive's own pages."""
 

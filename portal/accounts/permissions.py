@@ -82,7 +82,7 @@ def why_not_staging(user: Any, schema: str | None, staged: Mapping[str, str]) ->
     all releases at once, for DaCHS protects no rows: it is for those who may see every survey that has one there
     (docs/decisions/0040-staging-for-whom.md).
 
-    :param schema: of the release it shows; None when it is not of one alone
+    :param schema: of the release, or of the survey (its plain name), that it shows; None when it is not of one alone
     :param staged: schema and survey of every release in that archive
     """
     if not user.is_authenticated or not user.is_active:
@@ -92,12 +92,23 @@ def why_not_staging(user: Any, schema: str | None, staged: Mapping[str, str]) ->
     mine = set(surveys_for(user, Action.VIEW_STAGING).values_list("key", flat=True))
     if not mine:
         return "Your account has no role in any survey."
-    if schema is not None and schema in staged:
-        return "" if staged[schema] in mine else "This release is of a survey in which you have no role."
+    if survey := _survey_of(schema, staged):
+        return "" if survey in mine else "This release is of a survey in which you have no role."
     if others := set(staged.values()) - mine:
         count = "a survey" if len(others) == 1 else f"{len(others)} surveys"
         return f"This shows all releases in staging, and those of {count} in which you have no role are among them."
     return ""
+
+
+def _survey_of(schema: str | None, staged: Mapping[str, str]) -> str:
+    """The survey whose releases, and no other's, a schema shows; empty when there is no such survey.
+
+    A survey's plain name is the schema of views over its releases. The archive takes no survey of a name that it has an address
+    of its own for (`ingest.surveys.RESERVED`).
+    """
+    if schema is None:
+        return ""
+    return staged.get(schema, schema if schema in staged.values() else "")
 
 
 def _roles_with(action: Action) -> list[Role]:

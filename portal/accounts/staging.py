@@ -13,14 +13,14 @@ RELEASE = re.compile(
     r"|/(?:browse|bulk|getproduct)/(?P<folder>[a-z][a-z0-9_]*)(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*/?"
     r"|/(?P<schema>[a-z][a-z0-9_]*)(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+/?"
 )
-"""Addresses that show one release and nothing else. Whatever could be read in two ways (``//``, a percent sign, dots that climb)
-is none of them."""
+"""Addresses that show one release, or one survey under its plain name, and nothing else. Whatever could be read in
+two ways (``//``, a percent sign, dots that climb) is none of them."""
 
 
 def release_at(address: str) -> str | None:
-    """The schema of the release that an address (path, perhaps a query) shows; None for everything that may show more.
+    """The schema of the release or survey that an address (path, perhaps a query) shows; None for everything that may show more.
 
-    Whether the schema is that of a release is for the caller to find out.
+    Whether the schema is that of a release or survey is for the caller to find out.
     """
     path = address.partition("?")[0]
     found = RELEASE.fullmatch(path)
