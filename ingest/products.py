@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from specola_bundle.bundle import Bundle
+from specola_bundle.carry import place
 from specola_bundle.registry import FILES
 
 __all__ = ["Progress", "extra_accref", "placed_files", "preview_accref", "spectrum_accref", "stage_products", "work_accref"]
@@ -118,11 +119,7 @@ def _take_plots(source: Path, target: Path) -> None:
 
 
 def _place(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        # another file system, or a source that is not ours to link
-        shutil.copyfile(source, target)
+    place(source, target)
     if os.stat(target).st_mode & 0o044 != 0o044:  # noqa: PTH116
         # nginx serves it
         os.chmod(target, 0o644)  # noqa: PTH101

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ingest.flags import NOT_DETECTED, Flag, render
 from ingest.mock.instrument import detector
 from ingest.mock.parent import KINDS, Objects
 from ingest.mock.setup import RESOLVING_POWER, SUCCESS, WAVE_STEP, Z_ERROR, Floats
 from ingest.mock.templates import LINES
+from specola_bundle.flags import NOT_DETECTED, SCHEMES, Flag, render
 
-__all__ = ["Measured", "agreement", "measure"]
+__all__ = ["Measured", "measure"]
 
 Ints = npt.NDArray[np.intp]
 
@@ -29,7 +29,6 @@ SEEN = 4.0
 """Signal-to-noise ratio from which on a line is noticed."""
 SWAPS = {"[OII]": 3728.5, "Hb": 4862.68, "[OIII]": 5008.24, "Ha": 6564.61}
 """The lines that are taken for one another."""
-NEAR = 0.05
 
 
 @dataclass
@@ -88,7 +87,7 @@ def measure(
                 confidence=int(confidence[i]),
                 broad_line=kind == "QSO",
                 secondary=bool(secondary[i]),
-                photoz_agreement=agreement(z, photoz[0][i], photoz[1][i], photoz[2][i]),
+                photoz_agreement=SCHEMES["vipers"].agreement(z, photoz[0][i], photoz[1][i], photoz[2][i]),
             )
         elif not lost[i]:
             flag = Flag(confidence=0, secondary=bool(secondary[i]))
@@ -98,20 +97,6 @@ def measure(
         measured.flags.append(flag)
         measured.labels.append(render("vipers", flag))
     return measured
-
-
-def agreement(z: float, photoz: float, low: float, high: float) -> str:
-    """Agreement with the photometric redshift as VIPERS' decimals tell it (Scodeggio et al. 2018, section 4.2).
-
-    ``inside`` [low, high]; ``near``: inside that interval after it is widened to photoz -+ 0.05 (1 + photoz) where it is
-    narrower; else ``incompatible``; ``none`` where there is no photometric redshift (NaN).
-    """
-    if np.isnan(photoz):
-        return "none"
-    if low <= z <= high:
-        return "inside"
-    margin = NEAR * (1 + photoz)
-    return "near" if min(photoz - margin, low) <= z <= max(photoz + margin, high) else "incompatible"
 
 
 def _line_snr(z: Floats, lines: Floats, err: Floats) -> Floats:

@@ -23,7 +23,7 @@ A table of the bundle is described as::
 
     [[table.column]]
     from = "cc"
-    flags = "zcosmos"              # fills flag_label, flag_scheme, confidence, …, secure by `ingest.flags`
+    flags = "zcosmos"              # fills flag_label, flag_scheme, confidence, …, secure by `specola_bundle.flags`
 
 All of it works on Arrow arrays, a batch of rows at a time.
 """
@@ -40,8 +40,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from astropy import units
 
-from ingest import flags
 from ingest.errors import SourceError
+from specola_bundle import flags
 from specola_bundle.registry import Column, Table, table_of
 
 __all__ = ["ColumnMap", "TableMap", "table_maps"]

@@ -20,11 +20,11 @@ import numpy as np
 from astropy.io import fits
 
 from ingest.errors import SourceError
-from ingest.flags import components
 from ingest.readers.files import read_files
 from specola_bundle.build import Attachment, Reading, no_data
 from specola_bundle.bundle import safe_name
 from specola_bundle.fitsio import plain_name
+from specola_bundle.flags import components
 from specola_bundle.specfile import Extra, SpectrumData
 from specola_bundle.survey import Survey
 from specola_bundle.workfile import WorkFile

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from ingest.errors import SourceError
-from ingest.flags import components
 from specola_bundle.build import Progress, Reading, Report, no_data, own_columns, spectra_bundle
+from specola_bundle.flags import components
 from specola_bundle.specfile import SpectrumData
 from specola_bundle.survey import Survey
 

@@ -13,9 +13,9 @@ from astropy import units
 from astropy.io.votable.ucd import check_ucd
 
 from ingest.document import documented
-from ingest.flags import SCHEMES
 from ingest.readers.mapping import table_maps
 from specola_bundle.build import head_of, own_columns
+from specola_bundle.flags import SCHEMES
 from specola_bundle.registry import Column, standard_tables, table_of
 from specola_bundle.survey import INPUTS, load_survey
 

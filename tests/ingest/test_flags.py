@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.flags import SCHEMES, Flag, components, parse, render
+from specola_bundle.flags import SCHEMES, Flag, components, parse, render
 from specola_bundle.registry import standard_tables
 
 schemes = st.sampled_from(sorted(SCHEMES))
@@ -138,3 +140,29 @@ def test_components_are_columns_of_the_registry_within_its_values():
                 for column, value in components(scheme.name, f"{digit}{decimal}").items():
                     allowed = table.column(column).values
                     assert value is None or not allowed or value in allowed, (scheme.name, digit, decimal, column)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "z", "photoz", "low", "high", "said"),
+    [
+        ("vipers", 0.70, 0.68, 0.65, 0.71, "inside"),
+        ("vipers", 0.75, 0.68, 0.65, 0.71, "near"),  # 0.68 + 0.05 * 1.68 = 0.764
+        ("vipers", 0.77, 0.68, 0.65, 0.71, "incompatible"),
+        ("vipers", 0.60, 0.68, 0.65, 0.71, "near"),
+        ("vipers", 0.90, 0.68, 0.65, 0.95, "inside"),
+        ("vipers", 0.96, 0.68, 0.65, 0.95, "incompatible"),  # the wide side is not widened further
+        ("vipers", 0.70, math.nan, math.nan, math.nan, "none"),
+        ("vipers", 0.70, None, None, None, "none"),
+        ("vipers", 0.70, 0.70, None, None, "near"),  # without an interval nothing is inside it
+        ("vipers", 0.80, 0.70, None, None, "incompatible"),
+        ("vipers", None, 0.70, 0.6, 0.8, None),
+        ("zcosmos", 0.70, 0.84, 0.83, 0.85, "incompatible"),  # 0.08 * 1.7 = 0.136
+        ("zcosmos", 0.70, 0.83, 0.82, 0.84, "inside"),
+        ("zcosmos", 0.70, None, None, None, "none"),
+        ("vandels", 0.70, 0.70, 0.6, 0.8, None),
+    ],
+)
+def test_agreement_with_the_photometric_redshift(scheme, z, photoz, low, high, said):
+    assert SCHEMES[scheme].agreement(z, photoz, low, high) == said
+    if said is not None:
+        assert parse(scheme, render(scheme, Flag(4, photoz_agreement=said))).photoz_agreement == said

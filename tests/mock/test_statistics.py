@@ -9,7 +9,7 @@ from ingest.mock.geometry import CELL, QUADRANT_SIZE, centre, layout, night, on_
 from ingest.mock.instrument import detector
 from ingest.mock.masks import SPECTRUM_LENGTH, place_slits
 from ingest.mock.pointing import Observation
-from ingest.mock.redshifts import OUTLIER, agreement
+from ingest.mock.redshifts import OUTLIER
 from ingest.mock.setup import SUCCESS, Z_ERROR, Mock, air_to_vacuum
 from ingest.mock.templates import FILE, LINES, library
 
@@ -138,22 +138,6 @@ def test_photoz_interval_holds_two_thirds(large):
         total += some.sum()
     assert 0.6 < inside / total < 0.72
     assert 0.015 < catastrophic / total < 0.06
-
-
-@pytest.mark.parametrize(
-    ("z", "photoz", "low", "high", "said"),
-    [
-        (0.70, 0.68, 0.65, 0.71, "inside"),
-        (0.75, 0.68, 0.65, 0.71, "near"),  # 0.68 + 0.05 * 1.68 = 0.764
-        (0.77, 0.68, 0.65, 0.71, "incompatible"),
-        (0.60, 0.68, 0.65, 0.71, "near"),
-        (0.90, 0.68, 0.65, 0.95, "inside"),
-        (0.96, 0.68, 0.65, 0.95, "incompatible"),  # the wide side is not widened further
-        (0.70, np.nan, np.nan, np.nan, "none"),
-    ],
-)
-def test_agreement_with_the_photometric_redshift(z, photoz, low, high, said):
-    assert agreement(z, photoz, low, high) == said
 
 
 def test_spectra_do_not_overlap_and_slits_lie_in_their_quadrants(large):

@@ -4,19 +4,20 @@ A label such as ``214.5`` packs four things into one number: a second object in 
 very secure redshift (4), inside the interval of its photometric redshift (.5). What the decimals mean differs between
 surveys, so a label is never kept as a number: it is parsed by its scheme into a `Flag` and rendered from it.
 
-Sources: VIPERS, Garilli et al. 2014 and Scodeggio et al. 2018; VANDELS, Garilli et al. 2021; zCOSMOS, Lilly et al.
-2007 and 2009.
+Sources: VIPERS, Garilli et al. 2014 and Scodeggio et al. 2018 (decimals: section 4.2); VANDELS, Garilli et al. 2021;
+zCOSMOS, Lilly et al. 2007 and 2009.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["SCHEMES", "SECURE", "Flag", "FlagScheme", "components", "parse", "render"]
+__all__ = ["NOT_DETECTED", "SCHEMES", "SECURE", "Flag", "FlagScheme", "components", "parse", "render"]
 
 SECURE = frozenset({2, 3, 4, 8, 9})
 """Confidence classes of the redshifts that a statistical study would use."""
@@ -54,6 +55,36 @@ class FlagScheme:
     digits: frozenset[int]
     decimals: Mapping[str, str]
     """Decimal digit to agreement with the photometric redshift."""
+    within: float | None = None
+    """A redshift z this times 1 + z from the photometric one is inside; None where its own interval decides."""
+    margin: float = 0.0
+    """A redshift this times 1 + the photometric one away is near, though outside of the interval."""
+
+    def agreement(self, z: float | None, photoz: float | None, low: float | None, high: float | None) -> str | None:
+        """Agreement with a photometric redshift, one of the values of ``decimals``; None where the scheme has no decimals
+        or there is no z.
+
+        Parameters
+        ----------
+        z
+            The spectroscopic redshift.
+        photoz
+            The photometric one; None or NaN where there is none.
+        low, high
+            Ends of its interval; where one is not known nothing is inside.
+        """
+        if not self.decimals or z is None:
+            return None
+        if photoz is None or math.isnan(photoz):
+            return "none"
+        if self.within is not None:
+            return "inside" if abs(z - photoz) <= self.within * (1 + z) else "incompatible"
+        ends = [photoz if end is None or math.isnan(end) else end for end in (low, high)]
+        known = not any(end is None or math.isnan(end) for end in (low, high))
+        if known and ends[0] <= z <= ends[1]:
+            return "inside"
+        margin = self.margin * (1 + photoz)
+        return "near" if min(photoz - margin, ends[0]) <= z <= max(photoz + margin, ends[1]) else "incompatible"
 
     def parse(self, label: str) -> Flag:
         """Components of a label; ValueError, with what the scheme allows, where it is no label of the scheme."""
@@ -120,12 +151,14 @@ SCHEMES: Mapping[str, FlagScheme] = MappingProxyType(
                 "vipers",
                 frozenset({0, 1, 2, 3, 4, 9}),
                 MappingProxyType({"5": "inside", "4": "near", "2": "incompatible", "1": "none"}),
+                margin=0.05,
             ),
             FlagScheme("vandels", frozenset({0, 1, 2, 3, 4, 9}), MappingProxyType({})),
             FlagScheme(
                 "zcosmos",
                 frozenset({0, 1, 2, 3, 4, 8, 9}),
                 MappingProxyType({"5": "inside", "4": "none", "3": "resolved", "1": "incompatible"}),
+                within=0.08,
             ),
         )
     }
