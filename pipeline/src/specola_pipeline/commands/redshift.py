@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["register"]
 
@@ -22,7 +25,20 @@ def redshift(
         Path | None,
         typer.Option("--output", "-o", help="Write a line of JSON a spectrum to this file; goes on where it was stopped"),
     ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the bundle anew with redshifts, candidates, lines, indices and models, as specola ingest takes it;"
+            " goes on where it was stopped"
+        ),
+    ] = None,
+    release: Annotated[str | None, typer.Option(help="With --bundle: name of the new release, instead of the old one's")] = None,
+    scheme: Annotated[
+        str | None,
+        typer.Option(help="With --bundle: of the flags, vipers, vandels, zcosmos, sdss or desi; the survey's own without it"),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes")] = max(1, os.cpu_count() or 1),
+    scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler, instead of own processes")] = None,
     templates: Annotated[
         list[Path] | None, typer.Option(help="Templates in redrock's format, instead of the package's own")
     ] = None,
@@ -44,7 +60,34 @@ def redshift(
         specola-reduce redshift bundles/vandels --output vandels.jsonl
 
         specola-reduce redshift spec-3655-55240-0054.fits.gz --json
+
+        specola-reduce redshift bundles/vandels --bundle bundles/vandels-measured
+
+        specola-reduce redshift bundles/vandels --output vandels.jsonl --scheduler tcp://head:8786
     """
+    from rich.console import Console
+
+    wanted = tuple(name.upper() for name in only or ())
+    if unknown := sorted(set(wanted) - {"GALAXY", "QSO", "STAR"}):
+        raise typer.BadParameter(f"found class {', '.join(unknown)}, expected GALAXY, QSO or STAR")
+    if medium not in {None, "air", "vacuum"}:
+        raise typer.BadParameter(f"found medium {medium}, expected air or vacuum")
+    if bundle is None and (release or scheme):
+        raise typer.BadParameter("--release and --scheme say how a bundle is to be written, and want --bundle")
+    if bundle is not None and (output or json_ or medium or len(sources) != 1):
+        raise typer.BadParameter("--bundle wants one bundle, and goes with neither --output nor --json nor --medium")
+    console = Console(stderr=True)
+    how = {"templates": tuple(templates or ()), "classes": wanted, "workers": workers, "scheduler": scheduler}
+    if bundle is not None:
+        _to_bundle(sources[0], bundle, {**how, "res_power": res_power, "scheme": scheme, "release": release}, console)
+    else:
+        _to_lines(sources, output, (medium, res_power), how, json_=json_, console=console)
+
+
+def _to_lines(
+    sources: list[Path], output: Path | None, reading: tuple[str | None, float | None], how: dict[str, Any], *,
+    json_: bool, console: Console,
+) -> None:  # fmt: skip
     import json
     import sys
     from itertools import chain
@@ -56,25 +99,19 @@ def redshift(
     from specola_pipeline.redshift.readers import count_spectra, read_spectra
     from specola_pipeline.redshift.run import measure_all, resume
 
-    console = Console(stderr=True)
-    wanted = tuple(name.upper() for name in only or ())
-    if unknown := sorted(set(wanted) - {"GALAXY", "QSO", "STAR"}):
-        raise typer.BadParameter(f"found class {', '.join(unknown)}, expected GALAXY, QSO or STAR")
-    if medium not in {None, "air", "vacuum"}:
-        raise typer.BadParameter(f"found medium {medium}, expected air or vacuum")
     try:
         part = output.with_name(output.name + ".part") if output else None
         done = resume(part) if part else set()
         counts = [count_spectra(path) for path in sources]
         total = None if None in counts and len(sources) == 1 else sum(count or 1 for count in counts)
-        spectra = chain.from_iterable(read_spectra(path, medium, res_power) for path in sources)
+        spectra = chain.from_iterable(read_spectra(path, *reading, leave_out=done) for path in sources)
         left = (one for one in spectra if one.name not in done)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         stream = part.open("a", encoding="utf-8") if part else None
         rows: list[dict[str, Any]] = []
         with Progress(*columns, console=console, transient=True) as progress:
             task = progress.add_task("redshifts", total=total, completed=len(done))
-            for row in measure_all(left, workers, tuple(templates or ()), wanted):
+            for row in measure_all(left, **how):
                 line = json.dumps(row, allow_nan=False)
                 if stream:
                     stream.write(line + "\n")
@@ -93,6 +130,37 @@ def redshift(
         raise typer.Exit(1) from error
     if rows:
         Console().print(_table(rows))
+
+
+def _to_bundle(source: Path, target: Path, options: dict[str, Any], console: Console) -> None:
+    from rich.progress import Progress, TaskID
+
+    from specola_pipeline.errors import PipelineError
+
+    try:
+        try:
+            from specola_bundle.errors import IngestError
+        except ModuleNotFoundError:
+            raise PipelineError("bundles need the package specola-bundle: pip install ./bundle beside ./pipeline") from None
+        from specola_pipeline.derived.write import Options, measure_bundle
+
+        bars: dict[str, TaskID] = {}
+        with Progress(console=console, transient=True) as bar:
+
+            def report(what: str, done: int, total: int) -> None:
+                if what not in bars:
+                    bars[what] = bar.add_task(what)
+                bar.update(bars[what], completed=done, total=total)
+
+            try:
+                counts = measure_bundle(source, target, Options(**options), progress=report)
+            except IngestError as error:
+                raise PipelineError(str(error)) from error
+    except (PipelineError, OSError) as error:
+        console.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+    rows = ", ".join(f"{count} {name}" for name, count in counts.items())
+    console.print(f"written to {target}: {rows}", highlight=False, soft_wrap=True)
 
 
 def _table(rows: list[dict[str, Any]]) -> Any:

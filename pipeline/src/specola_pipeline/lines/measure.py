@@ -55,6 +55,9 @@ class LineMeasurement:
     velocity_err: float | None
     snr: float
     detected: bool
+    continuum: float
+    """At the line, in the spectrum's unit."""
+    continuum_err: float
 
 
 def measure_lines(data: Prepared, z: float, *, broad: bool = False) -> tuple[LineMeasurement, ...]:
@@ -190,5 +193,5 @@ def _row(
         line.name, line.wave, flux * data.scale, error * data.scale, None if seen else DETECTED * error * data.scale, ew, ew_err,
         sigma if seen else None, float(errors[-1]) if seen else None,
         velocity if seen else None, float(errors[-2]) if seen else None,
-        flux / error if error > 0 else 0.0, seen,
+        flux / error if error > 0 else 0.0, seen, level * data.scale, level_error * data.scale,
     )  # fmt: skip

@@ -38,14 +38,18 @@ class Redshifter:
             data = prepare(spectrum)
         except UnmeasurableError as reason:
             return _none(spectrum.name, str(reason))
+        return self.measure_prepared(spectrum.name, data)
+
+    def measure_prepared(self, name: str, data: Prepared) -> Result:
+        """The result of a spectrum that is prepared."""
         scans = self._scanner.scan(data)
         starts = sorted((start for scan in scans for start in _peaks(scan)), key=lambda start: -start[0])
         if not starts or starts[0][0] <= 0:
-            return _none(spectrum.name, "no template fits the spectrum with a positive continuum", data)
+            return _none(name, "no template fits the spectrum with a positive continuum", data)
         top = starts[0][0]
         fits = [
-            self._refiner.refine(data, name, template, z)
-            for gain, name, template, z in starts
+            self._refiner.refine(data, spectral_class, template, z)
+            for gain, spectral_class, template, z in starts
             if gain > top - _WITHIN or gain == top
         ]
         total = float(np.sum(data.ivar * data.flux**2))
@@ -56,7 +60,7 @@ class Redshifter:
         candidates = tuple(
             Candidate(
                 rank, fit.z, fit.z_err, fit.spectral_class, fit.template, total - fit.gain, chosen[0].gain - fit.gain,
-                _features(data, fit), fit.model * data.scale,
+                data.wave.size - fit.parameters, _features(data, fit), fit.model * data.scale,
             )
             for rank, fit in enumerate(chosen, start=1)
         )  # fmt: skip
@@ -64,16 +68,16 @@ class Redshifter:
         rival = chosen[1].gain if len(chosen) > 1 else top - _WITHIN
         chance = probability(chosen[0].gain - rival)
         return Result(
-            name=spectrum.name, candidates=candidates, probability=chance, confidence=flag_digit(chance, candidates[0].features),
+            name=name, candidates=candidates, probability=chance, confidence=flag_digit(chance, candidates[0].features),
             broad_line=candidates[0].spectral_class == "QSO", reason="", wave=data.wave, chi2_featureless=total - featureless,
-            dof=data.wave.size, snr=data.snr, noise_factor=data.noise_factor,
+            snr=data.snr, noise_factor=data.noise_factor,
         )  # fmt: skip
 
 
 def _none(name: str, reason: str, data: Prepared | None = None) -> Result:
     return Result(
         name=name, candidates=(), probability=0.0, confidence=0, broad_line=False, reason=reason,
-        wave=data.wave if data else np.zeros(0), chi2_featureless=np.nan, dof=data.wave.size if data else 0,
+        wave=data.wave if data else np.zeros(0), chi2_featureless=np.nan,
         snr=data.snr if data else np.nan, noise_factor=data.noise_factor if data else np.nan,
     )  # fmt: skip
 

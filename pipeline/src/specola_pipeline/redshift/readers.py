@@ -17,7 +17,7 @@ Wavelengths come out in vacuum. Where a file does not say in which medium they a
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,9 @@ DESI = 3200.0
 """Of DESI in the middle of its range (DESI Collaboration 2022)."""
 
 
-def read_spectra(path: Path, medium: str | None = None, res_power: float | None = None) -> Iterator[Spectrum]:
+def read_spectra(
+    path: Path, medium: str | None = None, res_power: float | None = None, leave_out: Container[str] = ()
+) -> Iterator[Spectrum]:
     """All spectra of a bundle or a file, one after the other.
 
     Parameters
@@ -48,6 +50,8 @@ def read_spectra(path: Path, medium: str | None = None, res_power: float | None 
         ``air`` or ``vacuum`` where the file does not say it; text and PANDORA are in air without it.
     res_power
         Resolving power, instead of what the file says or its kind has.
+    leave_out
+        Identifiers of a bundle's spectra that are not wanted: their files are not opened.
 
     Raises
     ------
@@ -55,7 +59,7 @@ def read_spectra(path: Path, medium: str | None = None, res_power: float | None 
         The file is of no known kind or broken.
     """
     if (path / "manifest.parquet").exists():
-        yield from _bundle(path, res_power)
+        yield from _bundle(path, res_power, leave_out)
         return
     if path.is_dir():
         raise SpectrumError(f"{path}: found a folder without manifest.parquet, expected a bundle or a file")
@@ -87,7 +91,7 @@ def _vacuum(wave: Any, medium: str | None) -> Floats:
     return air_to_vacuum(wave) if medium == "air" else wave
 
 
-def _bundle(path: Path, res_power: float | None) -> Iterator[Spectrum]:
+def _bundle(path: Path, res_power: float | None, leave_out: Container[str]) -> Iterator[Spectrum]:
     columns = ["spectrum_id", "file", "wave_medium", "flux_unit"]
     manifest = pq.ParquetFile(path / "manifest.parquet")
     if "res_power" in manifest.schema_arrow.names:
@@ -99,6 +103,8 @@ def _bundle(path: Path, res_power: float | None) -> Iterator[Spectrum]:
         )
     for batch in manifest.iter_batches(batch_size=1000, columns=columns):
         for row in batch.to_pylist():
+            if row["spectrum_id"] in leave_out:
+                continue
             file = path / row["file"]
             try:
                 with fits.open(file, memmap=False) as hdus:
@@ -115,7 +121,7 @@ def _one_row(name: str, table: Any, medium: str | None, power: float | None, uni
     wave, flux, err = (np.asarray(table[names[key]][0], dtype=float) for key in ("WAVE", "FLUX", "ERR"))
     if "QUAL" in names:
         err = np.where(np.asarray(table[names["QUAL"]][0]) == 0, err, np.nan)
-    return Spectrum(name, _vacuum(wave, medium), flux, err, power, unit)
+    return Spectrum(name, _vacuum(wave, medium), flux, err, power, unit, medium or "vacuum")
 
 
 def _fits(name: str, hdus: fits.HDUList, medium: str | None, power: float | None) -> Iterator[Spectrum]:

@@ -35,6 +35,8 @@ class Fit:
     """At the valid pixels of the prepared spectrum, in its normalised flux."""
     lines: dict[str, float]
     """Strength of the groups of lines that are in the model, in units of normalised flux times Angstrom."""
+    parameters: int
+    """Free ones: terms of the polynomial and groups of lines in the model, and the redshift."""
 
 
 class Refiner:
@@ -81,7 +83,8 @@ class Refiner:
         values = coefficients[3]
         strengths = {group.name: float(value) for group, value in zip(used, values[TERMS:], strict=True) if value > 0}
         name = self.library.of(spectral_class)[template].name
-        return Fit(spectral_class, name, float(np.expm1(centre)), float(error), float(gain[3]), model, strengths)
+        free = 1 + int(np.count_nonzero(values))
+        return Fit(spectral_class, name, float(np.expm1(centre)), float(error), float(gain[3]), model, strengths, free)
 
     def featureless(self, data: Prepared) -> float:
         """Reduction of chi-square by a polynomial alone: what a redshift's model has to beat."""

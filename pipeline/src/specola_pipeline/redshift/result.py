@@ -34,6 +34,8 @@ class Candidate:
     chi2: float
     delta_chi2: float
     """chi2 minus that of the best candidate, 0 for the best itself."""
+    dof: int
+    """Pixels less the parameters of the fit: the polynomial's and the lines' that are in the model, and the redshift."""
     features: tuple[Feature, ...]
     """The strongest first."""
     model: Floats = field(repr=False)
@@ -56,7 +58,6 @@ class Result:
     wave: Floats = field(repr=False)
     """Vacuum wavelengths of the pixels that were used, Angstrom."""
     chi2_featureless: float
-    dof: int
     snr: float
     noise_factor: float
 

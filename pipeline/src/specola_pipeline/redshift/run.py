@@ -7,39 +7,46 @@ import itertools
 import json
 import math
 import multiprocessing
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from specola_pipeline.executor import executor, in_order
 from specola_pipeline.redshift.measure import Redshifter
 from specola_pipeline.redshift.result import Result
 from specola_pipeline.redshift.spectrum import Spectrum
 from specola_pipeline.redshift.templates import load_library, load_redrock
 
-__all__ = ["measure_all", "resume", "summary"]
+__all__ = ["in_chunks", "measure_all", "redshifter_of", "resume", "summary"]
 
 _CHUNK = 8
-"""Spectra a task; tasks that wait are bounded by the number of workers, so memory does not grow with the survey."""
+"""Spectra a task: few enough that what waits in memory is little, enough that handing them over costs nothing."""
+_WAITING = 16
+"""Tasks that wait at a dask scheduler, whose workers may be many and come and go, beside two of each own process."""
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @functools.cache
-def _redshifter(templates: tuple[Path, ...], classes: tuple[str, ...]) -> Redshifter:
+def redshifter_of(templates: tuple[Path, ...], classes: tuple[str, ...]) -> Redshifter:
+    """The redshifter with these templates and classes, of this process: what templates need is computed once."""
     library = load_redrock(templates) if templates else load_library()
     return Redshifter(library.only(classes) if classes else library)
 
 
-def _task(argument: tuple[list[Spectrum], tuple[Path, ...], tuple[str, ...]]) -> list[dict[str, Any]]:
-    spectra, templates, classes = argument
-    measure = _redshifter(templates, classes).measure
+def _task(templates: tuple[Path, ...], classes: tuple[str, ...], spectra: list[Spectrum]) -> list[dict[str, Any]]:
+    measure = redshifter_of(templates, classes).measure
     with threadpool_limits(1):
         return [summary(measure(one)) for one in spectra]
 
 
 def measure_all(
-    spectra: Iterable[Spectrum], workers: int = 1, templates: tuple[Path, ...] = (), classes: tuple[str, ...] = ()
-) -> Iterator[dict[str, Any]]:
+    spectra: Iterable[Spectrum], workers: int = 1, templates: tuple[Path, ...] = (), classes: tuple[str, ...] = (),
+    scheduler: str | None = None,
+) -> Iterator[dict[str, Any]]:  # fmt: skip
     """Summaries (see `summary`) of all spectra, in their order.
 
     Parameters
@@ -50,22 +57,29 @@ def measure_all(
         Files in redrock's format instead of the package's own templates.
     classes
         Only these of GALAXY, QSO and STAR.
+    scheduler
+        Address of a dask scheduler, whose workers do it instead of own processes.
     """
-    chunks = ((chunk, templates, classes) for chunk in iter(functools.partial(_take, iter(spectra), _CHUNK), []))
-    if workers == 1:
+    return in_chunks(functools.partial(_task, templates, classes), spectra, workers, scheduler)
+
+
+def in_chunks(
+    task: Callable[[list[T]], Sequence[R]], items: Iterable[T], workers: int, scheduler: str | None = None
+) -> Iterator[R]:
+    """What a task makes of items, some at a time, in their order; memory does not grow with their number."""
+    chunks = iter(functools.partial(_take, iter(items), _CHUNK), [])
+    if workers == 1 and scheduler is None:
         for chunk in chunks:
-            yield from _task(chunk)
+            yield from task(chunk)
         return
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        waiting = [pool.apply_async(_task, (chunk,)) for chunk in itertools.islice(chunks, 2 * workers)]
-        while waiting:
-            done = waiting.pop(0).get()
-            waiting += [pool.apply_async(_task, (chunk,)) for chunk in itertools.islice(chunks, 1)]
+    # Started anew and not forked: the parent has threads (the progress bar), which a fork would leave holding locks.
+    with executor(workers, scheduler, multiprocessing.get_context("spawn")) as pool:
+        for done in in_order(pool, task, chunks, 2 * workers + (_WAITING if scheduler else 0)):
             yield from done
 
 
-def _take(spectra: Iterator[Spectrum], number: int) -> list[Spectrum]:
-    return list(itertools.islice(spectra, number))
+def _take(items: Iterator[T], number: int) -> list[T]:
+    return list(itertools.islice(items, number))
 
 
 def summary(result: Result) -> dict[str, Any]:
@@ -79,7 +93,7 @@ def summary(result: Result) -> dict[str, Any]:
         "features": [{"name": one.name, "wave": one.wave, "evidence": one.evidence} for one in best.features] if best else [],
         "candidates": [
             {"rank": one.rank, "z": one.z, "z_err": _known(one.z_err), "class": one.spectral_class, "template": one.template,
-             "chi2": one.chi2, "delta_chi2": one.delta_chi2}
+             "chi2": one.chi2, "delta_chi2": one.delta_chi2, "dof": one.dof}
             for one in result.candidates
         ],
     }  # fmt: skip
@@ -91,11 +105,16 @@ def _known(value: float) -> float | None:
 
 def resume(path: Path) -> set[str]:
     """Names of the spectra whose results are in an unfinished file of lines of JSON; a torn last line is cut off."""
+    done: set[str] = set()
+    whole = 0
     if not path.exists():
-        return set()
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if whole != content:
-        with path.open("r+b") as stream:
-            stream.truncate(len(whole))
-    return {json.loads(line)["spectrum"] for line in whole.splitlines()}
+        return done
+    with path.open("r+b") as stream:
+        for line in stream:
+            if not line.endswith(b"\n"):
+                break
+            whole += len(line)
+            if (name := json.loads(line).get("spectrum")) is not None:
+                done.add(name)
+        stream.truncate(whole)
+    return done

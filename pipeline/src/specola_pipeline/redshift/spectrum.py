@@ -30,3 +30,5 @@ class Spectrum:
     """Resolving power (wavelength over FWHM) at the middle; None where it is not known."""
     unit: str = ""
     """VOUnit of flux and err, carried to the results."""
+    medium: str = "vacuum"
+    """In which the source counts its wavelengths, vacuum or air; ``wave`` is in vacuum all the same."""

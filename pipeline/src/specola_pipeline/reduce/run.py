@@ -7,10 +7,9 @@ group, exposures, responses from standards, and the combination of each mask.
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 from specola_pipeline import organise
 from specola_pipeline.errors import PipelineError
+from specola_pipeline.executor import KILLED, executor
 from specola_pipeline.instruments import Kind
 from specola_pipeline.organise import Group, Status
 from specola_pipeline.reduce.calibrate import Calibration
@@ -31,8 +31,6 @@ from specola_pipeline.reduce.tasks import Calibrate, Combine, CombineRecord, Exp
 __all__ = ["run"]
 
 _Report = Callable[[str, int, int], None]
-
-_KILLED = "a worker was killed (too little memory?); start the same command again to resume"
 
 
 @dataclass
@@ -63,7 +61,7 @@ class _Crew:
             try:
                 done.add(job.result())
             except (PipelineError, ValueError, OSError, BrokenProcessPool) as error:
-                words = _KILLED if isinstance(error, BrokenProcessPool) else str(error) or type(error).__name__
+                words = KILLED if isinstance(error, BrokenProcessPool) else str(error) or type(error).__name__
                 self.problems += [Problem(file, "", words.removeprefix(f"{file}: ")) for file in jobs[job].files]
             self.report(what, count, len(jobs))
         return done
@@ -92,7 +90,7 @@ def run(
     problems = _problems_of(plan)
     store = Store(work)
     masks = [_Mask(group, Calibrate.of(group)) for group in plan.groups if group.reducible]
-    with _executor(workers, scheduler) as pool:
+    with executor(workers, scheduler) as pool:
         crew = _Crew(pool, store, report, problems)
         done = crew.do("calibrations", [mask.calibrate for mask in masks])
         masks = [mask for mask in masks if mask.calibrate.key in done]
@@ -116,18 +114,6 @@ def run(
     return Reduction(
         plan, results, tuple(problems), asdict(chosen), f"specola-pipeline {importlib.metadata.version('specola-pipeline')}"
     )
-
-
-@contextmanager
-def _executor(workers: int, scheduler: str | None) -> Iterator[Any]:
-    if scheduler is not None:
-        from distributed import Client
-
-        with Client(scheduler) as client:  # type: ignore[no-untyped-call]
-            yield client.get_executor(pure=False)
-    else:
-        with ProcessPoolExecutor(workers) as pool:
-            yield pool
 
 
 def _problems_of(plan: organise.Plan) -> list[Problem]:
