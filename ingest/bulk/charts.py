@@ -8,7 +8,9 @@ from html import escape
 import numpy as np
 import numpy.typing as npt
 
-from ingest.bulk.statistics import Histogram, Rate
+from ingest.bulk.columns import Floats
+from ingest.bulk.completeness import Rate
+from ingest.bulk.statistics import Histogram
 
 __all__ = ["bars", "histogram", "rates", "sky"]
 
@@ -16,7 +18,8 @@ _WIDTH, _HEIGHT = 640, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 22, 12, 44
 _SERIES = ("one", "two", "three")
 
-Floats = npt.NDArray[np.float64]
+_LEGEND = 26
+"""Height of the line above a chart that says what its colours are."""
 
 
 def _svg(content: Iterable[str], about: str, width: int = _WIDTH, height: int = _HEIGHT) -> str:
@@ -39,16 +42,18 @@ def _number(value: float) -> str:
 
 
 class _Axes:
-    """Two linear axes and their frame."""
+    """Two linear axes and their frame, below the names of the series where there are several."""
 
-    def __init__(self, x: tuple[float, float], y: tuple[float, float]) -> None:
+    def __init__(self, x: tuple[float, float], y: tuple[float, float], names: Sequence[str]) -> None:
         self.x, self.y = x, y
+        self.names = names if len(names) > 1 else ()
+        self.top = _TOP + (_LEGEND if self.names else 0)
 
     def px(self, value: float) -> float:
         return round(_LEFT + (value - self.x[0]) / (self.x[1] - self.x[0]) * (_WIDTH - _LEFT - _RIGHT), 2)
 
     def py(self, value: float) -> float:
-        return round(_HEIGHT - _BOTTOM - (value - self.y[0]) / (self.y[1] - self.y[0]) * (_HEIGHT - _TOP - _BOTTOM), 2)
+        return round(_HEIGHT - _BOTTOM - (value - self.y[0]) / (self.y[1] - self.y[0]) * (_HEIGHT - self.top - _BOTTOM), 2)
 
     def frame(self, label_x: str, label_y: str, *, per_cent: bool = False) -> Iterator[str]:
         """Grid, ticks and labels."""
@@ -65,22 +70,18 @@ class _Axes:
         yield f'<path class="axis" d="M{_LEFT} {floor}H{_WIDTH - _RIGHT}"/>'
         centre = (_LEFT + _WIDTH - _RIGHT) / 2
         yield f'<text class="label" x="{centre}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(label_x)}</text>'
-        middle = (_TOP + floor) / 2
+        middle = (self.top + floor) / 2
         yield f'<text class="label" transform="translate(13 {middle}) rotate(-90)" text-anchor="middle">{escape(label_y)}</text>'
-
-
-def _legend(names: Sequence[str]) -> Iterator[str]:
-    if len(names) > 1:
-        for number, name in enumerate(names):
-            y = _TOP + 8 + 20 * number
-            yield f'<rect class="{_SERIES[number]}" x="{_WIDTH - 130}" y="{y}" width="12" height="12"/>'
-            yield f'<text x="{_WIDTH - 112}" y="{y + 10}">{escape(name)}</text>'
+        for number, name in enumerate(self.names):
+            x = _LEFT + 110 * number
+            yield f'<rect class="{_SERIES[number]}" x="{x}" y="{_TOP - 4}" width="12" height="12"/>'
+            yield f'<text x="{x + 18}" y="{_TOP + 6}">{escape(name)}</text>'
 
 
 def histogram(data: Histogram, label: str, what: str, about: str) -> str:
     """Steps of counts; several series lie on one another, the first behind."""
     highest = max(int(counts.max(initial=1)) for counts in data.counts.values())
-    axes = _Axes((float(data.edges[0]), float(data.edges[-1])), (0.0, highest * 1.06))
+    axes = _Axes((float(data.edges[0]), float(data.edges[-1])), (0.0, highest * 1.06), list(data.counts))
 
     def content() -> Iterator[str]:
         yield from axes.frame(label, what)
@@ -89,7 +90,6 @@ def histogram(data: Histogram, label: str, what: str, about: str) -> str:
             for edge, following, count in zip(data.edges[:-1], data.edges[1:], counts, strict=True):
                 path += f"L{axes.px(edge)} {axes.py(count)}H{axes.px(following)}"
             yield f'<path class="{_SERIES[number]}" d="{path}V{axes.py(0)}Z"/>'
-        yield from _legend(list(data.counts))
 
     return _svg(content(), about)
 
@@ -99,7 +99,7 @@ def rates(data: Sequence[Rate], label: str, about: str) -> str:
     used = np.any([one.shown for one in data], axis=0)
     edges = data[0].edges
     first, last = np.flatnonzero(used)[[0, -1]] if used.any() else (0, len(used) - 1)
-    axes = _Axes((float(edges[first]), float(edges[last + 1])), (0.0, 1.0))
+    axes = _Axes((float(edges[first]), float(edges[last + 1])), (0.0, 1.0), [one.name for one in data])
 
     def content() -> Iterator[str]:
         yield from axes.frame(label, "share", per_cent=True)
@@ -115,7 +115,6 @@ def rates(data: Sequence[Rate], label: str, about: str) -> str:
                 yield f'<path class="line {_SERIES[number]}" d="M{axes.px(x)} {axes.py(low)}V{axes.py(high)}"/>'
                 path += f"{'L' if place and one.shown[place - 1] else 'M'}{axes.px(x)} {axes.py(share)}"
             yield f'<path class="line {_SERIES[number]}" d="{path}"/>' if path else ""
-        yield from _legend([one.name for one in data])
 
     return _svg(content(), about)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ingest.bulk import charts
 from ingest.bulk.catalogues import published_columns
-from ingest.bulk.statistics import Rate, Statistics
+from ingest.bulk.completeness import RECTANGLE, Rate
+from ingest.bulk.statistics import Statistics
 from ingest.rd import published_title
 from specola_bundle.bundle import Bundle
 
@@ -112,6 +113,10 @@ def _charts(statistics: Statistics) -> Iterator[str]:
         figures.append(
             (charts.rates(statistics.rates, label, "Completeness as a function of magnitude"), _rates(statistics.rates))
         )
+    if statistics.local is not None:
+        text = f"TSR in a rectangle of {RECTANGLE[0]:.0f} (RA) by {RECTANGLE[1]:.0f} (Dec) arcsec about each detected target."
+        svg = charts.histogram(statistics.local, "local TSR", "detected targets", "Target sampling rate in small rectangles")
+        figures.append((svg, text))
     if statistics.colour is not None:
         one = [statistics.colour]
         figures.append((charts.rates(one, "photometric redshift", "Completeness as a function of redshift"), _rates(one)))
@@ -129,7 +134,8 @@ def _rates(data: Sequence[Rate]) -> str:
 def _numbers(statistics: Statistics) -> Iterator[str]:
     """The numbers behind the charts, for those who read and do not look."""
     yield "<details><summary>The numbers of these charts</summary>"
-    for title, data in (("Redshift", statistics.redshifts), ("S/N per pixel", statistics.snr)):
+    histograms = (("Redshift", statistics.redshifts), ("S/N per pixel", statistics.snr), ("Local TSR", statistics.local))
+    for title, data in histograms:
         if data is not None:
             yield f'<h3>{title}</h3><div class="scroll"><table><tr><th scope="col">from</th><th scope="col">to</th>'
             yield "".join(f'<th scope="col" class="number">{escape(name)}</th>' for name in data.counts) + "</tr>"
@@ -150,18 +156,22 @@ def _numbers(statistics: Statistics) -> Iterator[str]:
 
 def _downloads(files: Sequence[File]) -> Iterator[str]:
     total = sum(one.size for one in files)
-    yield f'<h2 id="download">Download</h2><p>{len(files):,} files, {size_text(total)} in all. Every file can be resumed: '
+    yield f'<h2 id="download">Download</h2><p>{_files(len(files))}, {size_text(total)} in all. Every file can be resumed: '
     yield "<code>wget -c</code>, <code>curl -C -</code>. <code>sha256sum -c SHA256SUMS</code> checks them.</p>"
     for group in dict.fromkeys(one.group for one in files):
         members = [one for one in files if one.group == group]
         open_ = " open" if len(members) <= 12 else ""
         size = size_text(sum(one.size for one in members))
-        yield f"<details{open_}><summary><strong>{escape(group)}</strong> ({len(members):,} files, {size})</summary>"
+        yield f"<details{open_}><summary><strong>{escape(group)}</strong> ({_files(len(members))}, {size})</summary>"
         yield _table_head("file", "what it is", size=True)
         for one in members:
             yield f'<tr><td><a href="{escape(one.path)}">{escape(one.path)}</a></td><td>{escape(one.about)}</td>'
             yield f'<td class="number">{size_text(one.size)}</td></tr>'
         yield "</table></div></details>"
+
+
+def _files(number: int) -> str:
+    return f"{number:,} file{'s' if number != 1 else ''}"
 
 
 def _services(bundle: Bundle, url: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
@@ -27,6 +28,7 @@ from hypothesis import strategies as st
 from ingest.bulk import charts
 from ingest.bulk.catalogues import batches, published_columns
 from ingest.bulk.citation import bibtex, citation_cff, datacite
+from ingest.bulk.completeness import completeness
 from ingest.bulk.export import export_release
 from ingest.bulk.hats import partitions, write_hats
 from ingest.bulk.statistics import statistics_of
@@ -252,7 +254,7 @@ def test_the_page_stands_alone_and_its_links_lead_somewhere(download: Path) -> N
     page = _Page()
     page.feed(text)
     assert page.open == []
-    assert len(page.svgs) == 7
+    assert len(page.svgs) == 8
     assert all(svg["role"] == "img" and svg["aria-label"] for svg in page.svgs)
     assert "<script" not in text
     assert "@import" not in text
@@ -273,16 +275,18 @@ def test_figures_of_the_page_are_those_of_the_tables(bundle: Bundle) -> None:
     assert sum(number for _, number in found.flags) == len(redshifts)
     tsr, ssr = found.rates
     targets = [row for row in photometry.values() if row["target"]]
-    assert (tsr.good.sum(), tsr.all.sum()) == (sum(row["observed"] for row in targets), len(targets))
-    grades = {row["object_id"]: row for row in redshifts if row["best"]}
-    detected = [
-        grades[row["object_id"]]["confidence"]
-        for row in targets
-        if row["object_id"] in grades
-        and not grades[row["object_id"]]["secondary"]
-        and grades[row["object_id"]]["confidence"] >= 0
-    ]
+    grades = {row["object_id"]: row["confidence"] for row in redshifts if row["best"] and not row["secondary"]}
+    detected = [grades[row["object_id"]] for row in targets if grades.get(row["object_id"], -1) >= 0]
+    areas = [np.reshape(row["footprint"], (-1, 2)) for row in expected(bundle, "pointings")]
+    limits = np.array([[area.min(axis=0), area.max(axis=0)] for area in areas])
+    places = np.array([[row["ra"], row["dec"]] for row in targets])[:, None]
+    inside = ((places >= limits[:, 0]) & (places <= limits[:, 1])).all(axis=2).any(axis=1).sum()
+    # in the gaps between VIMOS' quadrants nothing can be observed
+    assert (tsr.good.sum(), tsr.all.sum()) == (len(detected), inside)
+    assert inside < len(targets)
     assert (ssr.good.sum(), ssr.all.sum()) == (sum(grade >= 2 for grade in detected), len(detected))
+    assert found.local is not None
+    assert found.local.counts["targets"].sum() + found.local.outside == len(detected)
     csr = found.colour
     assert csr is not None
     brightest, faintest = (function(row["mag_selection"] for row in targets) for function in (min, max))
@@ -291,6 +295,55 @@ def test_figures_of_the_page_are_those_of_the_tables(bundle: Bundle) -> None:
         inside = [row["target"] for row in bright if low <= row["photoz"] < high]
         assert (good, every) == (sum(inside), len(inside))
     assert 0 < csr.good.sum() < csr.all.sum() <= len(bright)
+
+
+def _field(ra: float, dec: float) -> tuple[dict[str, Any], dict[str, Any], np.ndarray]:
+    """Targets every 20 arcsec, of which a pointing covers the western half, and every third of those there was detected."""
+    step, size = 20 / 3600, 24
+    grid = [(i, j) for i in range(size) for j in range(size)]
+    scale = np.cos(np.radians(dec))
+    covered = [i >= size // 2 for i, _ in grid]
+    detected = [(i + j) % 3 == 0 and inside for (i, j), inside in zip(grid, covered, strict=True)]
+    names = [f"{i}-{j}" for i, j in grid]
+    photometry = {
+        "object_id": pa.array(names),
+        "mag_selection": pa.array([21.0 + 0.01 * j for _, j in grid]),
+        "target": pa.array([True] * len(grid)),
+        "observed": pa.array([inside and (i + j) % 3 != 1 for (i, j), inside in zip(grid, covered, strict=True)]),
+        "ra": pa.array([(ra + (size / 2 - 0.5 - i) * step / scale) % 360 for i, _ in grid]),
+        "dec": pa.array([dec + (j - size / 2 + 0.5) * step for _, j in grid]),
+    }
+    measured = [
+        (name, 3 if seen else -10) for name, seen, at in zip(names, detected, photometry["observed"], strict=True) if at.as_py()
+    ]
+    redshifts = {
+        "object_id": pa.array([name for name, _ in measured]),
+        "confidence": pa.array([grade for _, grade in measured]),
+        "best": pa.array([True] * len(measured)),
+    }
+    half = size / 2 * step
+    east, west = ra, (ra - half / scale) % 360
+    return photometry, redshifts, np.array([[west, dec - half], [west, dec + half], [east, dec + half], [east, dec - half]])
+
+
+@pytest.mark.parametrize(("ra", "dec"), [(150.0, 2.0), (0.001, -60.0), (210.0, 82.0)])
+def test_sampling_is_counted_where_there_was_a_pointing_and_in_rectangles(ra: float, dec: float) -> None:
+    photometry, redshifts, footprint = _field(ra, dec)
+    found = completeness(photometry, redshifts, [footprint])
+    tsr, ssr = found.rates
+    assert (tsr.all.sum(), tsr.good.sum()) == (24 * 12, 24 * 12 // 3)
+    assert "inside the pointings" in tsr.meaning
+    # observed and not detected is no success that failed: 1/(TSR SSR) is the weight of a redshift
+    assert (ssr.good.sum(), ssr.all.sum()) == (96, 96)
+    # In 60 by 100 arcsec are three columns and five rows about each, as far as the pointing reaches.
+    expected_local = []
+    for i, j in ((i, j) for i in range(12, 24) for j in range(24) if (i + j) % 3 == 0):
+        near = [(x + y) % 3 == 0 for x in (i - 1, i, i + 1) if 12 <= x < 24 for y in range(j - 2, j + 3) if 0 <= y < 24]
+        expected_local.append(sum(near) / len(near))
+    np.testing.assert_allclose(found.local, expected_local)
+    everywhere = completeness(photometry, redshifts, [])
+    assert everywhere.rates[0].all.sum() == 24 * 24
+    assert everywhere.local.size == 0
 
 
 @settings(max_examples=60, deadline=None)
