@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ops.house import House
-from tests.support.portal import PASSWORD, make_people, session
+from tests.support.portal import PASSWORD, call, make_people, session
 
 CHROMIUM = shutil.which("chromium")
 WIDTHS = {"desk": 1280, "phone": 390}
@@ -38,11 +38,16 @@ def carla(house: House, staged: SimpleNamespace) -> str:
 
 @pytest.fixture
 def page(chromium: Any) -> Iterator[Any]:
+    """A browser's page, on whose console nothing may go wrong; that an address was answered by a refusal is said there, too."""
     context = chromium.new_context(viewport={"width": WIDTHS["desk"], "height": 900})
     one = context.new_page()
     one.set_default_timeout(120_000)
+    said: list[str] = []
+    one.on("pageerror", lambda error: said.append(str(error)))
+    one.on("console", lambda message: said.append(message.text) if message.type in {"error", "warning"} else None)
     yield one
     context.close()
+    assert [text for text in said if not re.search(r"the server responded with a status of 4(03|04|29)\b", text)] == []
 
 
 def _log_in(page: Any, username: str, password: str = PASSWORD) -> None:
@@ -71,6 +76,7 @@ def test_a_member_from_the_locked_door_to_a_spectrum(
     assert locked.status == 401
     page.set_content(locked.text())
     assert "gatea" not in page.locator("body").inner_text()
+    _fits(page, tmp_path, "locked-door")
     page.get_by_role("link", name="Log in").click()
     page.wait_for_url(re.compile(r"/login\?next="))
     _fits(page, tmp_path, "login")
@@ -99,8 +105,68 @@ def test_a_member_from_the_locked_door_to_a_spectrum(
         page.get_by_role("button", name=re.compile("Revoke the token a browser")).click()
         assert "is revoked" in page.get_by_role("status").inner_text()
         assert web.get(product, auth=(carla, token)).status_code == 401
-    page.goto(f"{house.url}/password")
+    assert page.goto(f"{house.url}/account/password").status == 200
     _fits(page, tmp_path, "password")
+    page.get_by_label("Old password").fill(PASSWORD)
+    page.get_by_label(re.compile("^New password:?$")).fill("short")
+    page.get_by_label(re.compile("confirmation")).fill("shirt")
+    page.get_by_role("button", name="Change it").click()
+    assert page.locator(".errorlist").first.is_visible()
+    _fits(page, tmp_path, "password-wrong")
+
+
+def test_logging_out_closes_both_archives_doors(page: Any, house: House, staged: SimpleNamespace, carla: str) -> None:
+    page.goto(f"{house.url}/login")
+    _log_in(page, carla)
+    page.wait_for_url(f"{house.url}/account")
+    assert page.request.get(f"{staged.url}/bulk/gatea_r1/").status == 200
+    page.get_by_role("button", name="Log out").click()
+    page.get_by_role("link", name="Log in").wait_for()
+    assert page.request.get(f"{staged.url}/bulk/gatea_r1/").status == 401
+    page.goto(f"{house.url}/account")
+    page.wait_for_url(re.compile(r"/login\?next=/account"))
+    page.go_back()
+    assert "Last logins" not in page.locator("body").inner_text()  # nor does the browser keep the page
+
+
+def test_guessing_in_a_browser(page: Any, house: House, staged: SimpleNamespace, carla: str, tmp_path: Path) -> None:
+    forget = "from axes.models import AccessAttempt\nAccessAttempt.objects.all().delete()"
+    call(house, forget)
+    try:
+        page.goto(f"{house.url}/login?next=/account")
+        for _ in range(4):
+            _log_in(page, carla, "not this one")
+            assert "correct user name and password" in page.get_by_role("alert").inner_text()
+        _fits(page, tmp_path, "wrong")
+        _log_in(page, carla, "not this one")
+        assert page.get_by_role("heading", name="Too many attempts").is_visible()
+        _fits(page, tmp_path, "locked")
+        page.goto(f"{house.url}/login?next=/account")
+        _log_in(page, carla)  # the right one, too late
+        assert page.get_by_role("heading", name="Too many attempts").is_visible()
+        assert page.request.get(f"{staged.url}/bulk/gatea_r1/").status == 401
+    finally:
+        call(house, forget)
+    page.goto(f"{house.url}/login?next=/account")
+    _log_in(page, carla)
+    page.wait_for_url(f"{house.url}/account")
+
+
+def test_what_is_not_hers_is_a_page_that_says_why(
+    page: Any, house: House, staged: SimpleNamespace, carla: str, tmp_path: Path
+) -> None:
+    page.goto(f"{house.url}/login")
+    _log_in(page, carla)
+    page.wait_for_url(f"{house.url}/account")
+    assert page.goto(f"{staged.url}/bulk/gateb_r1/").status == 403
+    assert "a survey in which you have no role" in page.locator("body").inner_text()
+    _fits(page, tmp_path, "refused")
+    assert page.goto(f"{staged.url}/").status == 403
+    assert "shows all releases in staging" in page.locator("body").inner_text()
+    page.get_by_role("link", name="Your account").click()
+    page.wait_for_url(f"{house.url}/account")
+    assert page.goto(f"{house.url}/nothing/here").status == 404
+    _fits(page, tmp_path, "missing")
 
 
 def test_the_pages_of_dachs_behind_the_gate(page: Any, house: House, staged: SimpleNamespace, carla: str) -> None:
