@@ -117,7 +117,6 @@ def datacite(description: Description, publisher: str, url: str = "", *, size: i
         rights |= {"rightsIdentifier": licence, "rightsIdentifierScheme": "SPDX", "schemeUri": "https://spdx.org/licenses/"}
     record: dict[str, Any] = {
         "schemaVersion": "http://datacite.org/schema/kernel-4",
-        "identifiers": [{"identifier": doi, "identifierType": "DOI"}] if doi else [],
         "creators": creators,
         "titles": [{"title": published_title(description)}],
         "publisher": {"name": publisher},
