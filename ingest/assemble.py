@@ -23,6 +23,7 @@ from ingest.check import check_bundle
 from ingest.diff import differs
 from ingest.errors import BundleError, Finding
 from ingest.findings import Progress, inside
+from specola_bundle.build import file_name
 from specola_bundle.bundle import MANIFEST, Bundle, BundleWriter
 from specola_bundle.registry import FILES, Column, standard_tables
 
@@ -189,7 +190,7 @@ def _place_files(rows: pa.Table, name: str, source: Path, folder: Path, first: i
             continue
         columns[column] = []
         for number, (identifier, old) in enumerate(zip(identifiers, rows[column].to_pylist(), strict=True), start=first):
-            new = None if old is None else f"{place}/{number // _FILES_A_FOLDER:05d}/{identifier}{Path(old).suffix}"
+            new = None if old is None else f"{place}/{number // _FILES_A_FOLDER:05d}/{file_name(identifier, Path(old).suffix)}"
             if old is not None:
                 copies.append((old, str(new)))
             columns[column].append(new)

@@ -29,7 +29,7 @@ from ingest.mock.setup import Mock
 from ingest.mock.survey import write_mock
 from ingest.standard import check_products
 from specola.cli import app
-from specola_bundle.build import derived, spectrum_name
+from specola_bundle.build import derived, file_name
 from specola_bundle.sdp.plain import read_plain
 from specola_bundle.sdp.validate import LONGEST_NAME, validate
 from specola_bundle.specfile import Extra, SpectrumData, fits_bytes
@@ -102,7 +102,7 @@ def test_what_the_source_does_not_tell_keeps_nothing_from_being_frozen(name: str
 @given(identifiers=st.sets(st.from_regex("[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", fullmatch=True), min_size=2))
 @example(identifiers={"U" * 64, "U" * 63 + "V", "U" * 63})
 def test_names_of_files_are_short_and_differ(identifiers: set[str]) -> None:
-    names = {identifier: spectrum_name(identifier) for identifier in identifiers}
+    names = {identifier: file_name(identifier) for identifier in identifiers}
     assert max(map(len, names.values())) <= LONGEST_NAME
     assert len(set(names.values())) == len(names)
     assert all(name == f"{identifier}.fits" for identifier, name in names.items() if len(identifier) < 64)

@@ -30,11 +30,11 @@ __all__ = [
     "Reading",
     "Report",
     "SpectraBuilder",
+    "file_name",
     "no_data",
     "own_columns",
     "software",
     "spectra_bundle",
-    "spectrum_name",
 ]
 
 Progress = Callable[[str, int, int], None]
@@ -183,12 +183,12 @@ def provenance(survey: Survey, sources: Sequence[Path], hashes: Mapping[Path, st
     }
 
 
-def spectrum_name(identifier: str) -> str:
-    """Name of a spectrum's file: its identifier, cut short and made unique again where the standard has no room for it."""
-    name = f"{identifier}.fits"
+def file_name(identifier: str, ending: str = ".fits") -> str:
+    """Name of a file: an identifier, cut short and made unique again where the standard of spectrum files has no room for it."""
+    name = identifier + ending
     if len(name) <= LONGEST_NAME:
         return name
-    tail = f"_{hashlib.sha256(identifier.encode()).hexdigest()[:8]}.fits"
+    tail = f"_{hashlib.sha256(identifier.encode()).hexdigest()[:8]}{ending}"
     return identifier[: LONGEST_NAME - len(tail)] + tail
 
 
@@ -235,7 +235,7 @@ class SpectraBuilder:
         check_axis(reading)
         row |= derived(reading.data)
         shard = f"{zlib.crc32(identifier.encode()) % 256:02x}/" if self._sharded else ""
-        row["file"] = f"spectra/{shard}{spectrum_name(identifier)}"
+        row["file"] = f"spectra/{shard}{file_name(identifier)}"
         path = self._folder / row["file"]
         path.parent.mkdir(exist_ok=True)
         row["file_size"], row["file_sha256"] = write_spectrum(path, row, reading.data, {**self._cards, **reading.cards})
