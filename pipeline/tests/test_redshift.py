@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from specola_pipeline.cli import app
 from specola_pipeline.errors import SpectrumError
-from specola_pipeline.redshift import igm
+from specola_pipeline.redshift import igm, kernels, scan
 from specola_pipeline.redshift.confidence import flag_digit, probability
 from specola_pipeline.redshift.lines import groups
 from specola_pipeline.redshift.measure import Redshifter
@@ -100,6 +100,40 @@ def test_the_scan_is_the_direct_sum(redshifter: Redshifter) -> None:
     # The prior on the polynomial costs the scan a little, never gains.
     assert scan.gain[0, at] <= fitted @ target + 1e-6
     assert scan.gain[0, at] == pytest.approx(fitted @ target, rel=2e-3)
+
+
+@pytest.mark.parametrize(("name", "z", "snr"), [("early", 0.62, 4.0), ("Lyman-break, mean", 3.9, 2.0)])
+def test_leaving_out_what_can_not_win_changes_nothing(monkeypatch: pytest.MonkeyPatch, name: str, z: float, snr: float) -> None:
+    """The scan fits only where an upper bound lets a template win: the same maxima as of fits of all templates everywhere."""
+    calls = []
+
+    def kept(*arguments: object):
+        calls.append((arguments, kernels.scan_templates(*arguments)))
+        return calls[-1][1]
+
+    monkeypatch.setattr(scan, "scan_templates", kept)
+    library = load_library().only(("GALAXY",))
+    Scanner(library).scan(prepare(made(name, z, snr)))
+    ((moments, right, self_, line, cross, tau, spread, penalty, best, within), gain), = calls  # fmt: skip
+    templates, lags = gain.shape
+    full = np.empty_like(gain)
+    for t in range(templates):
+        on_data = moments[t, 0] > 1e-4 * moments[t, 0].max()
+        terms = np.ascontiguousarray((cross * tau[t][:, None]).transpose(2, 0, 1))
+        full[t], _ = kernels.solve(
+            np.ascontiguousarray(moments[t].T), np.ascontiguousarray(right[t].T), np.ascontiguousarray(self_.T),
+            np.ascontiguousarray(line.T), terms, spread, penalty,
+        )  # fmt: skip
+        full[t, ~on_data] = gain[t, ~on_data]  # lines alone
+    assert best == 0.0
+    looked_at = full.max(axis=0) >= full.max() - within
+    assert 0 < looked_at.sum() < lags
+    assert np.allclose(gain.max(axis=0)[looked_at], full.max(axis=0)[looked_at], rtol=1e-9)
+    assert np.array_equal(gain.argmax(axis=0)[looked_at], full.argmax(axis=0)[looked_at])
+    # elsewhere a bound, which does not reach up to them
+    assert (gain >= full - 1e-6 * np.abs(full)).all()
+    assert gain.max(axis=0)[~looked_at].max() < full.max() - within + 1e-6 * full.max()
+    assert (gain != full).mean() > 0.5
 
 
 def test_lyman_forest_transmission() -> None:

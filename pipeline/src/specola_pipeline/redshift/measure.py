@@ -10,7 +10,7 @@ from specola_pipeline.redshift.lines import line_list
 from specola_pipeline.redshift.prepare import Prepared, UnmeasurableError, prepare
 from specola_pipeline.redshift.refine import Fit, Refiner
 from specola_pipeline.redshift.result import Candidate, Feature, Result
-from specola_pipeline.redshift.scan import Scan, Scanner
+from specola_pipeline.redshift.scan import WITHIN, Scan, Scanner
 from specola_pipeline.redshift.spectrum import Floats, Spectrum
 from specola_pipeline.redshift.templates import Library, load_library
 
@@ -20,8 +20,6 @@ SEPARATION = 0.005
 """Redshifts closer than this times (1 + z) are one solution."""
 _PEAKS = {"GALAXY": 4, "QSO": 2, "STAR": 1}
 """How many maxima of each class' scan are looked at on the pixels."""
-_WITHIN = 80.0
-"""Maxima whose gain is farther below the best one's than this are not."""
 
 
 class Redshifter:
@@ -50,7 +48,7 @@ class Redshifter:
         fits = [
             self._refiner.refine(data, spectral_class, template, z)
             for gain, spectral_class, template, z in starts
-            if gain > top - _WITHIN or gain == top
+            if gain > top - WITHIN or gain == top
         ]
         total = float(np.sum(data.ivar * data.flux**2))
         chosen: list[Fit] = []
@@ -65,7 +63,7 @@ class Redshifter:
             for rank, fit in enumerate(chosen, start=1)
         )  # fmt: skip
         featureless = self._refiner.featureless(data)
-        rival = chosen[1].gain if len(chosen) > 1 else top - _WITHIN
+        rival = chosen[1].gain if len(chosen) > 1 else top - WITHIN
         chance = probability(chosen[0].gain - rival)
         return Result(
             name=name, candidates=candidates, probability=chance, confidence=flag_digit(chance, candidates[0].features),

@@ -10,7 +10,7 @@ from specola_pipeline.redshift import igm
 from specola_pipeline.redshift.kernels import TERMS, solve
 from specola_pipeline.redshift.lines import Group, groups
 from specola_pipeline.redshift.prepare import Prepared
-from specola_pipeline.redshift.scan import LINE_PENALTY, SPREAD, beyond, line_profile, smoothed
+from specola_pipeline.redshift.scan import LINE_PENALTY, SPREAD, beyond, line_profile, reaches, smoothed
 from specola_pipeline.redshift.spectrum import Floats
 from specola_pipeline.redshift.templates import Library
 
@@ -69,22 +69,23 @@ class Refiner:
                 known = curvature
                 width = float(np.clip(np.sqrt(1 / curvature), width / 12, width)) / 1.5
                 centre = float(shifts[best] + np.clip(offset, -width, width))
-        gain, coefficients, designs = self._gains(data, x, u, transmission, flux, spectral_class, centre + _POINTS * width)
-        curvature, _ = _parabola(_POINTS * width, gain, 3)
+        points = _POINTS[1:-1] * width
+        gain, coefficients, designs = self._gains(data, x, u, transmission, flux, spectral_class, centre + points)
+        curvature, _ = _parabola(points, gain, 2)
         # Closer in, a line that is dropped or added can leave a kink: then the width found from farther off stands.
         curvature = curvature if curvature > 0 else known
         continuum, profiles, used = designs
         powers = u[:, np.newaxis] ** np.arange(TERMS)
         before, model, after = (
-            continuum[i] * (powers @ coefficients[i, :TERMS]) + coefficients[i, TERMS:] @ profiles[i] for i in (2, 3, 4)
+            continuum[i] * (powers @ coefficients[i, :TERMS]) + coefficients[i, TERMS:] @ profiles[i] for i in (1, 2, 3)
         )
         share = _noise_share(data, after - before)
         error = np.sqrt(share / curvature) * np.exp(centre) if curvature > 0 else np.nan
-        values = coefficients[3]
+        values = coefficients[2]
         strengths = {group.name: float(value) for group, value in zip(used, values[TERMS:], strict=True) if value > 0}
         name = self.library.of(spectral_class)[template].name
         free = 1 + int(np.count_nonzero(values))
-        return Fit(spectral_class, name, float(np.expm1(centre)), float(error), float(gain[3]), model, strengths, free)
+        return Fit(spectral_class, name, float(np.expm1(centre)), float(error), float(gain[2]), model, strengths, free)
 
     def featureless(self, data: Prepared) -> float:
         """Reduction of chi-square by a polynomial alone: what a redshift's model has to beat."""
@@ -112,7 +113,7 @@ class Refiner:
                 below = rest[:, :end] <= cut
                 ratio = transmission[number, :end] / np.maximum(transmission[number - 1, :end], 1e-30)
                 continuum[:, :end] *= np.where(below, ratio, 1.0)
-        used = groups(spectral_class)
+        used = tuple(one for one in groups(spectral_class) if reaches(one, float(rest.min()), float(rest.max()), data.sigma))
         profiles = np.zeros((shifts.size, len(used), x.size))
         for number, group in enumerate(used):
             profiles[:, number] = line_profile(group, rest, data.sigma)

@@ -21,18 +21,20 @@ import numpy.typing as npt
 from scipy import fft
 
 from specola_pipeline.redshift import igm
-from specola_pipeline.redshift.kernels import TERMS, scan_templates
+from specola_pipeline.redshift.kernels import TERMS, add_pieces, scan_templates
 from specola_pipeline.redshift.lines import Group, groups
 from specola_pipeline.redshift.prepare import Prepared
 from specola_pipeline.redshift.spectrum import Floats
 from specola_pipeline.redshift.templates import RANGES, Library
 
-__all__ = ["LINE_PENALTY", "SPREAD", "Scan", "Scanner", "beyond", "line_profile", "smoothed"]
+__all__ = ["LINE_PENALTY", "SPREAD", "WITHIN", "Scan", "Scanner", "beyond", "line_profile", "reaches", "smoothed"]
 
 SPREAD = np.array([1.0, 0.7, 0.35, 0.2])
 """Prior standard deviations of the polynomial's coefficients relative to the first."""
 LINE_PENALTY = 0.5
 """What a group of lines must gain in chi-square to be worth its freedom."""
+WITHIN = 80.0
+"""Maxima whose gain is farther below the best one's than this are of no interest."""
 SPEED_OF_LIGHT = 299792.458
 
 Complex = npt.NDArray[np.complex128]
@@ -51,6 +53,12 @@ def smoothed(flux: Floats, sigma: float, step: float) -> Floats:
 def beyond(sigma: float, own: float) -> float:
     """The smoothing that brings a template with a line spread of its ``own`` to ``sigma``; none where it has more already."""
     return float(np.sqrt(max(sigma**2 - own**2, 0.0)))
+
+
+def reaches(group: Group, low: float, high: float, sigma: float) -> bool:
+    """Whether a line of a group is seen between two rest wavelengths (ln) at all."""
+    width = 5 * float(np.hypot(group.sigma / SPEED_OF_LIGHT, sigma))
+    return any(low - width < np.log(line.wave) + group.velocity / SPEED_OF_LIGHT < high + width for line in group.lines)
 
 
 def line_profile(group: Group, log_wave: Floats, sigma: float) -> Floats:
@@ -80,7 +88,8 @@ class Scan:
     z: Floats
     """Shape (lags,)."""
     gain: Floats
-    """Reduction of chi-square from a model of zero, shape (templates, lags)."""
+    """Reduction of chi-square from a model of zero, shape (templates, lags). Its largest value at a lag is that of the best
+    template; others are upper bounds, and so is all that is below the best of all classes by more than `WITHIN`."""
     total: float
     """Chi-square of a model of zero."""
 
@@ -119,6 +128,7 @@ class Scanner:
         with np.errstate(divide="ignore", invalid="ignore"):
             total = float(np.sum(np.where(data.weight > 0, data.weighted**2 / data.weight, 0.0)))
         result = []
+        best = 0.0
         for name, bank in banks.items():
             through = transmission[list(bank.pieces)]
             moments = self._correlate(data.weight * powers, through**2, bank.squares, bank)
@@ -134,7 +144,8 @@ class Scanner:
             else:
                 self_ = line = np.zeros((0, bank.lags))
                 cross = np.zeros((TERMS, 0, bank.lags))
-            gain = scan_templates(moments, right, self_, line, cross, bank.tau, SPREAD, LINE_PENALTY)
+            gain = scan_templates(moments, right, self_, line, cross, bank.tau, SPREAD, LINE_PENALTY, best, WITHIN)
+            best = max(best, float(gain.max()))
             # Lags count from the highest redshift down.
             result.append(Scan(name, bank.z, gain[:, ::-1], total))
         return result
@@ -143,8 +154,8 @@ class Scanner:
     def _correlate(data: Floats, through: Floats, templates: Complex, bank: _Bank) -> Floats:
         """Correlations (templates, rows of data, lags), pieces added."""
         spectra = np.conj(fft.rfft(data[np.newaxis] * through[:, np.newaxis], bank.size))
-        product = np.einsum("pmf,ptf->tmf", spectra, templates, optimize=False)
-        return np.ascontiguousarray(fft.irfft(product, bank.size)[:, :, : bank.lags])
+        product = add_pieces(spectra, templates)
+        return np.ascontiguousarray(fft.irfft(product, bank.size, overwrite_x=True)[:, :, : bank.lags])
 
     def _of(self, data: Prepared) -> dict[str, _Bank]:
         sigma = float(np.round(data.sigma, 6))
