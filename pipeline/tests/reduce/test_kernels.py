@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specola_pipeline.reduce import banded
-from specola_pipeline.reduce.arcs import WrongLampError, fit_lines, identify
 from specola_pipeline.reduce.cosmic import find_cosmics
 from specola_pipeline.reduce.sky import fit_slit, line_shift
+from specola_pipeline.reduce.skylines import fit_lines
 
 
 def slit(seed=1, rows=1200, columns=30, flux=80.0):
@@ -94,23 +94,6 @@ def test_line_errors_have_the_right_width():
     pulls = (place - true) / error
     assert 0.8 < pulls.std() < 1.25  # 98 lines know it to 7 per cent
     assert abs(pulls.mean()) < 0.4
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.floats(-35, 35), st.floats(-0.015, 0.015))
-def test_lines_are_identified_after_any_shift_and_stretch(shift, stretch):
-    lines = np.array([4000, 4046, 4120, 4358, 4471, 4678, 4713, 4800, 4921, 5015, 5085, 5460.0])
-    peaks = 1000 + (lines - 4700) * (1 + stretch) + shift
-    at, which = identify(peaks, np.ones(12), lines, lambda wave: 1000 + (wave - 4700), 2000, 40, 0.02)
-    assert which.size == 12
-    np.testing.assert_allclose(peaks[at], peaks[which])
-
-
-def test_another_lamps_lines_are_refused():
-    lines = np.array([4000, 4046, 4120, 4358, 4471, 4678, 4713, 4800, 4921, 5015, 5085, 5460.0])
-    peaks = np.random.default_rng(0).uniform(100, 1900, 12)
-    with pytest.raises(WrongLampError, match="is it the lamp that the header says"):
-        identify(peaks, np.ones(12), lines, lambda wave: 1000 + (wave - 4700), 2000, 40, 0.02)
 
 
 def test_cosmic_rays_are_found_and_smooth_light_is_not():

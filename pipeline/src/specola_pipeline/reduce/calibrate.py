@@ -14,11 +14,12 @@ from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 
 from specola_pipeline import instruments
-from specola_pipeline.reduce.arcs import WaveMap, solve_slit
+from specola_pipeline.reduce.arcs import solve_slit
 from specola_pipeline.reduce.detector import SATURATED, Frame, combine, subtract_bias
 from specola_pipeline.reduce.flats import SlitFlat, slit_flat
 from specola_pipeline.reduce.raw import Raw, electrons
 from specola_pipeline.reduce.traces import Slit, mask_shift, trace_slits
+from specola_pipeline.reduce.wavemap import WaveMap
 
 __all__ = ["CalibratedSlit", "Calibration", "Setup", "calibrate"]
 
@@ -135,17 +136,18 @@ def _row_of(grism: instruments.Grism, reference: float, wavelength: Array) -> Ar
     return reference + grism.offset(wavelength)
 
 
-def _lamp_lines(science: Raw, arc: Raw) -> Array:
+def _lamp_lines(science: Raw, arc: Raw) -> instruments.Lines:
     """Lines of the lamps that were on, within the grism's range. Raises ValueError without any."""
     if not arc.frame.lines:
         raise ValueError(f"{arc.path.name}: no lamp with lines is on by its header")
     grism = instruments.instrument(science.frame.instrument).grism(science.frame.grism)
-    lines = instruments.line_list(*arc.frame.lines).wavelength
-    return np.asarray(lines[(lines > grism.range[0]) & (lines < grism.range[1])])
+    lines = instruments.line_list(*arc.frame.lines)
+    inside = (lines.wavelength > grism.range[0]) & (lines.wavelength < grism.range[1])
+    return instruments.Lines(lines.wavelength[inside], lines.strength[inside])
 
 
 def _calibrate_slit(
-    slit: Slit, flat: Frame, arc: Frame, lines: Array, guess: partial[Array], sigma: float
+    slit: Slit, flat: Frame, arc: Frame, lines: instruments.Lines, guess: partial[Array], sigma: float
 ) -> tuple[WaveMap, SlitFlat]:
     if slit.rows[1] - slit.rows[0] < 100:
         raise ValueError(f"only rows {slit.rows[0]} to {slit.rows[1]} of its spectrum fall on the detector")

@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specola_pipeline.instruments import Lines
-from specola_pipeline.reduce.arcs import fit_lines
 from specola_pipeline.reduce.robust import mad_std
 
-__all__ = ["sky_line_offset"]
+__all__ = ["fit_lines", "sky_line_offset"]
 
 Array = NDArray[np.float64]
 
@@ -37,3 +36,38 @@ def sky_line_offset(
     if offset.size == 0:
         return 0.0, float("nan"), 0
     return float(np.median(offset)), 1.2533 * float(mad_std(offset)) / np.sqrt(offset.size), int(offset.size)
+
+
+def fit_lines(spectrum: Array, weight: Array, centres: Array, sigma: float, rounds: int = 5) -> tuple[Array, Array, Array]:
+    """Centre, its error and height of Gaussian lines of known width in a spectrum, all lines at once (shape as *centres*).
+
+    A constant background a line is fitted along. Centres that leave their window or have no positive height are NaN.
+    """
+    half = max(int(np.ceil(2.5 * sigma)), 3)
+    index = np.rint(np.nan_to_num(centres, nan=-1e4)).astype(int)[:, None] + np.arange(-half, half + 1)[None, :]
+    inside = (index >= 0) & (index < spectrum.size)
+    index = np.clip(index, 0, spectrum.size - 1)
+    values, w = spectrum[index], np.where(inside, weight[index], 0.0)
+    centre = np.nan_to_num(centres, nan=0.0).copy()
+    for _ in range(rounds):
+        z = (index - centre[:, None]) / sigma
+        shape = np.exp(-0.5 * z * z)
+        height, _ = _linear(shape, values, w)
+        design = np.stack([shape, np.ones_like(shape), height[:, None] * shape * z / sigma], axis=2)
+        normal = np.einsum("lpi,lp,lpj->lij", design, w, design) + 1e-12 * np.eye(3)
+        right = np.einsum("lpi,lp,lp->li", design, w, values)
+        covariance = np.linalg.pinv(normal, hermitian=True)
+        step = np.einsum("lij,lj->li", covariance, right)[:, 2]
+        centre = centre + np.clip(step, -0.5 * sigma, 0.5 * sigma)
+    error = np.sqrt(np.maximum(covariance[:, 2, 2], 0.0))
+    lost = ~np.isfinite(centres) | (np.abs(centre - centres) > half) | (height <= 0) | (w.astype(bool).sum(axis=1) < half + 2)
+    return np.where(lost, np.nan, centre), np.where(lost, np.inf, error), np.where(lost, 0.0, height)
+
+
+def _linear(shape: Array, values: Array, w: Array) -> tuple[Array, Array]:
+    """Height and background of lines of fixed place."""
+    s0, s1, s2 = w.sum(1), (w * shape).sum(1), (w * shape * shape).sum(1)
+    d0, d1 = (w * values).sum(1), (w * values * shape).sum(1)
+    det = s0 * s2 - s1 * s1
+    det = np.where(det > 0, det, np.inf)
+    return (s0 * d1 - s1 * d0) / det, (s2 * d0 - s1 * d1) / det

@@ -92,7 +92,8 @@ class Camera:
     def expose(self, electrons: Image, cosmics: Image, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
         """The raw frame, prescan and overscan included, of expected ``electrons`` on the trimmed frame."""
         section = self.detector.amplifiers[0].data.slices()
-        collected = electrons * self.response
+        # Light is drawn as differences of running sums, which rounding leaves a trace below zero where there is none.
+        collected = np.maximum(electrons, 0.0) * self.response
         if self.settings.has("noise"):
             collected = rng.poisson(collected).astype("f4")
         raw = np.zeros(self.detector.shape, "f4")

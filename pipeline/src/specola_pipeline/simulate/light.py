@@ -113,9 +113,10 @@ def night_sky(variable: np.random.Generator | None) -> tuple[Array, Array]:
 
 
 def arc(lines: tuple[str, ...], grid: Grid, peak: float) -> Array:
-    """Electrons in each cell (shape (n,)), an arcsec along the slit, of arc lamps whose strongest line gives ``peak`` in all.
+    """Electrons in each cell (shape (n,)), an arcsec along the slit, of arc lamps whose strongest line or blend gives ``peak``.
 
-    Strengths of the lists span five decades and are of several lamps; their fourth root gives a lamp's usual range.
+    Strengths of the lists span five decades and are of several lamps; their fourth root gives a lamp's usual range. A blend is
+    what falls within five pixels: with a grism of low resolution lamps are exposed for less, or the detector would saturate.
     """
     found = line_list(*lines)
     strength = found.strength**0.25 * throughput(found.wavelength, grid.grism)
@@ -126,11 +127,11 @@ def arc(lines: tuple[str, ...], grid: Grid, peak: float) -> Array:
     where = (offset - grid.edges[0]) * FRACTION - 0.5
     left = np.floor(where).astype(int)
     share = where - left
-    amount = peak * strength[inside] / strength[inside].max()
     for at, part in ((left, 1 - share), (left + 1, share)):
         good = (at >= 0) & (at < result.size)
-        np.add.at(result, at[good], (amount * part)[good])
-    return result + 0.0005 * peak / FRACTION
+        np.add.at(result, at[good], (strength[inside] * part)[good])
+    brightest = np.convolve(result, np.ones(5 * FRACTION), mode="same").max()
+    return np.asarray(peak * (result / brightest + 0.0005 / FRACTION))
 
 
 def flat(grid: Grid, peak: float) -> Array:

@@ -1,0 +1,72 @@
+"""The wavelength map of a slit: a smooth surface over the detector, and its inverse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.polynomial import legendre
+from numpy.typing import NDArray
+
+from specola_pipeline.reduce.robust import surface
+
+__all__ = ["WaveMap", "scale_to"]
+
+Array = NDArray[np.float64]
+
+
+def scale_to(values: Array, limits: tuple[float, float]) -> Array:
+    """*limits* to -1..1."""
+    return np.asarray((2.0 * values - limits[0] - limits[1]) / max(limits[1] - limits[0], 1.0))
+
+
+@dataclass(frozen=True)
+class WaveMap:
+    """Wavelength in Angstrom (medium as the line list's) of each pixel of a slit: a Legendre surface of row and column.
+
+    *rows* and *columns* are the ranges that map to -1..1. *rms* is that of the lines about the map in pixels along the
+    dispersion, each line weighted by how well it is measured; *sigma* is the width of the lines (standard deviation, pixels).
+    """
+
+    coefficients: Array
+    rows: tuple[float, float]
+    columns: tuple[float, float]
+    rms: float = float("nan")
+    sigma: float = float("nan")
+    lines: Array = field(default_factory=lambda: np.empty(0), repr=False)
+    line_residuals: Array = field(default_factory=lambda: np.empty(0), repr=False)
+    """Mean offset of each line the map rests on from the map, pixels."""
+
+    def scaled(self, y: Array, x: Array) -> tuple[Array, Array]:
+        """Row and column as the surface takes them."""
+        return scale_to(y, self.rows), scale_to(x, self.columns)
+
+    def __call__(self, y: Array, x: Array) -> Array:
+        """Wavelength at rows *y* and columns *x* of the detector."""
+        return surface(self.coefficients, *self.scaled(*np.broadcast_arrays(y, x)))
+
+    def slope(self, y: Array, x: Array) -> Array:
+        """Change of the wavelength a row, Angstrom, at rows *y* and columns *x*."""
+        derivative = (
+            np.asarray(legendre.legder(self.coefficients, axis=0), dtype=float) * 2.0 / max(self.rows[1] - self.rows[0], 1.0)
+        )
+        return surface(derivative, *self.scaled(*np.broadcast_arrays(y, x)))
+
+    def places(self, wavelength: Array, x: Array, start: Array, rounds: int = 4) -> Array:
+        """Rows at which wavelengths fall, by Newton's steps from *start*; all broadcast."""
+        y = np.asarray(start, dtype=float)
+        for _ in range(rounds):
+            y = y - (self(y, x) - wavelength) / self.slope(y, x)
+        return y
+
+    def reference_rows(self, window: tuple[slice, slice], middle: float) -> tuple[Array, Array]:
+        """Wavelength of each pixel of *window*, and the row at which that wavelength lies on the column *middle*."""
+        y = np.arange(window[0].start, window[0].stop, dtype=float)
+        x = np.arange(window[1].start, window[1].stop, dtype=float)
+        wavelength = self(y[:, None], x[None, :])
+        axis = self(y, np.full(y.size, middle))
+        rows = np.interp(wavelength, axis, y)
+        for end, beyond in ((0, wavelength < axis[0]), (-1, wavelength > axis[-1])):
+            slope = abs(axis[1] - axis[0]) if end == 0 else abs(axis[-1] - axis[-2])
+            rows = np.where(beyond, y[end] + (wavelength - axis[end]) / slope, rows)
+        return wavelength, rows
