@@ -22,7 +22,10 @@ __all__ = ["best_fit_at", "write_gallery"]
 
 
 def best_fit_at(scanner: Scanner, refiner: Refiner, data: Prepared, z: float, reach: float = 0.003) -> Fit | None:
-    """The best fit of any template within ``reach`` (1 + z) of a redshift; None where no class covers it."""
+    """The best fit of any template within ``reach`` (1 + z) of a redshift; None where no class covers it.
+
+    The scanner has to be exact at every lag (``within`` infinite).
+    """
     best: tuple[float, str, int, float] | None = None
     for scan in scanner.scan(data):
         inside = np.abs(scan.z - z) < reach * (1 + z)
@@ -37,7 +40,7 @@ def best_fit_at(scanner: Scanner, refiner: Refiner, data: Prepared, z: float, re
 def write_gallery(path: Path, wrong: list[tuple[str, float, str, Spectrum]]) -> None:
     """Write the page; ``wrong`` has name, true redshift, flag or class, and spectrum."""
     library = load_library()
-    scanner, refiner, redshifter = Scanner(library), Refiner(library), Redshifter(library)
+    scanner, refiner, redshifter = Scanner(library, within=np.inf), Refiner(library), Redshifter(library)
     parts = []
     for name, z, flag, spectrum in wrong:
         try:

@@ -111,11 +111,16 @@ class _Bank:
 
 
 class Scanner:
-    """Scans spectra with a library; keeps the transformed templates of the last grids."""
+    """Scans spectra with a library; keeps the transformed templates of the last grids.
 
-    def __init__(self, library: Library, keep: int = 4) -> None:
+    ``within`` says how far below the best one a reduction of chi-square is of no interest; infinity makes the best template of
+    every lag exact.
+    """
+
+    def __init__(self, library: Library, keep: int = 4, within: float = WITHIN) -> None:
         self.library = library
         self._keep = keep
+        self._within = within
         self._banks: dict[tuple[object, ...], dict[str, _Bank]] = {}
 
     def scan(self, data: Prepared) -> list[Scan]:
@@ -144,7 +149,7 @@ class Scanner:
             else:
                 self_ = line = np.zeros((0, bank.lags))
                 cross = np.zeros((TERMS, 0, bank.lags))
-            gain = scan_templates(moments, right, self_, line, cross, bank.tau, SPREAD, LINE_PENALTY, best, WITHIN)
+            gain = scan_templates(moments, right, self_, line, cross, bank.tau, SPREAD, LINE_PENALTY, best, self._within)
             best = max(best, float(gain.max()))
             # Lags count from the highest redshift down.
             result.append(Scan(name, bank.z, gain[:, ::-1], total))
