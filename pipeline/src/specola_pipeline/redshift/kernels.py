@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-__all__ = ["TERMS", "add_pieces", "scan_templates", "solve"]
+__all__ = ["TERMS", "add_pieces", "cholesky_solve", "scan_templates", "solve"]
 
 TERMS = 4
 """Terms of the polynomial in ln(wavelength) by which a template is multiplied."""
@@ -25,7 +25,7 @@ def add_pieces(data, templates):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _cholesky_solve(a, b, n):  # type: ignore[no-untyped-def]
+def cholesky_solve(a, b, n):  # type: ignore[no-untyped-def]
     """Solve a x = b for the first n unknowns in place of b; False where a is not positive definite."""
     for i in range(n):
         for j in range(i + 1):
@@ -92,7 +92,7 @@ def _one(moments, right, self_, line, cross, spread, penalty, least, coefficient
                         a[i, j] -= share * cross[j, g]
         for i in range(free):
             reduced[i] = b[i]
-        if free and not _cholesky_solve(a, b, free):
+        if free and not cholesky_solve(a, b, free):
             free -= 1
             continue
         for i in range(free):

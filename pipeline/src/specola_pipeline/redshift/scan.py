@@ -21,6 +21,7 @@ import numpy.typing as npt
 from scipy import fft
 
 from specola_pipeline.redshift import igm
+from specola_pipeline.redshift.eigen import SetBank, scan_set
 from specola_pipeline.redshift.kernels import TERMS, add_pieces, scan_templates
 from specola_pipeline.redshift.lines import Group, groups
 from specola_pipeline.redshift.prepare import Prepared
@@ -88,8 +89,8 @@ class Scan:
     z: Floats
     """Shape (lags,)."""
     gain: Floats
-    """Reduction of chi-square from a model of zero, shape (templates, lags). Its largest value at a lag is that of the best
-    template; others are upper bounds, and so is all that is below the best of all classes by more than `WITHIN`."""
+    """Reduction of chi-square from a model of zero, shape (templates and then sets, lags). Its largest value at a lag is that of
+    the best; others are upper bounds, and so is all that is below the best of all classes by more than `WITHIN`."""
     total: float
     """Chi-square of a model of zero."""
 
@@ -108,6 +109,7 @@ class _Bank:
     groups: Complex
     group_squares: Complex
     tau: Floats
+    sets: tuple[SetBank, ...]
 
 
 class Scanner:
@@ -136,24 +138,32 @@ class Scanner:
         best = 0.0
         for name, bank in banks.items():
             through = transmission[list(bank.pieces)]
-            moments = self._correlate(data.weight * powers, through**2, bank.squares, bank)
-            right = self._correlate(data.weighted * powers[:TERMS], through, bank.plain, bank)
-            if bank.groups.size:
-                weight = np.conj(fft.rfft(data.weight * powers[:TERMS], bank.size))
-                plain = np.conj(fft.rfft(data.weighted, bank.size))
-                self_ = fft.irfft(weight[0] * bank.group_squares, bank.size)[:, : bank.lags]
-                line = fft.irfft(plain * bank.groups, bank.size)[:, : bank.lags]
-                cross = fft.irfft(weight[:, np.newaxis] * bank.groups, bank.size)[:, :, : bank.lags]
-                # What the transform leaves of a group outside the data is rounding.
-                self_[self_ < 1e-9 * data.weight.max()] = 0.0
-            else:
-                self_ = line = np.zeros((0, bank.lags))
-                cross = np.zeros((TERMS, 0, bank.lags))
-            gain = scan_templates(moments, right, self_, line, cross, bank.tau, SPREAD, LINE_PENALTY, best, self._within)
+            parts = [scan_set(one, data.weight, data.weighted, through)[np.newaxis] for one in bank.sets]
+            if bank.plain.shape[1]:
+                best = max([best, *(float(part.max()) for part in parts)])
+                parts.insert(0, self._scan_templates(data, powers, through, bank, best))
+            gain = np.concatenate(parts)
             best = max(best, float(gain.max()))
             # Lags count from the highest redshift down.
             result.append(Scan(name, bank.z, gain[:, ::-1], total))
         return result
+
+    def _scan_templates(self, data: Prepared, powers: Floats, through: Floats, bank: _Bank, best: float) -> Floats:
+        """Gain of the templates of one class, shape (templates, lags); lags count from the highest redshift down."""
+        moments = self._correlate(data.weight * powers, through**2, bank.squares, bank)
+        right = self._correlate(data.weighted * powers[:TERMS], through, bank.plain, bank)
+        if bank.groups.size:
+            weight = np.conj(fft.rfft(data.weight * powers[:TERMS], bank.size))
+            plain = np.conj(fft.rfft(data.weighted, bank.size))
+            self_ = fft.irfft(weight[0] * bank.group_squares, bank.size)[:, : bank.lags]
+            line = fft.irfft(plain * bank.groups, bank.size)[:, : bank.lags]
+            cross = fft.irfft(weight[:, np.newaxis] * bank.groups, bank.size)[:, :, : bank.lags]
+            # What the transform leaves of a group outside the data is rounding.
+            self_[self_ < 1e-9 * data.weight.max()] = 0.0
+        else:
+            self_ = line = np.zeros((0, bank.lags))
+            cross = np.zeros((TERMS, 0, bank.lags))
+        return np.asarray(scan_templates(moments, right, self_, line, cross, bank.tau, SPREAD, LINE_PENALTY, best, self._within))
 
     @staticmethod
     def _correlate(data: Floats, through: Floats, templates: Complex, bank: _Bank) -> Floats:
@@ -179,7 +189,7 @@ class Scanner:
         size = fft.next_fast_len(count, real=True)
         # Correlation number c belongs to shift most - c: point k of the data meets point first + k - shift of the template.
         points = np.asarray((data.first - most + np.arange(count)) * data.step, dtype=np.float64)
-        grid = (self.library.first + np.arange(self.library.templates[0].flux.size)) * self.library.step
+        grid = np.log(self.library.wave)
         blur = np.hypot(sigma, data.step / np.sqrt(12))
         rest = np.exp(points)
         flux = np.array(
@@ -187,22 +197,36 @@ class Scanner:
                 np.interp(points, grid, smoothed(one.flux, beyond(blur, one.sigma), self.library.step), left=0, right=0)
                 for one in self.library.of(name)
             ]
-        )
+        ).reshape(-1, count)
         flux /= np.maximum(np.median(np.abs(flux), axis=1, keepdims=True), np.max(np.abs(flux), axis=1, keepdims=True) * 1e-3)
+        vectors = [
+            np.array([np.interp(points, grid, smoothed(v, blur, self.library.step), left=0, right=0) for v in one.vectors])
+            for one in self.library.sets_of(name)
+        ]
         edges = (np.inf, *igm.CUTS, 0.0)
         observed = np.exp((data.first + data.weight.size) * data.step)
         inside = [(rest <= edges[i]) & (rest > edges[i + 1]) for i in range(len(edges) - 1)]
+        everything = np.concatenate([flux, *vectors])
         pieces = tuple(
-            i for i, part in enumerate(inside) if part.any() and (i == 0 or observed > edges[i]) and np.any(flux[:, part])
+            i for i, part in enumerate(inside) if part.any() and (i == 0 or observed > edges[i]) and np.any(everything[:, part])
         )
         cut = np.array([np.where(inside[i], flux, 0.0) for i in pieces])
+        redshifts = np.expm1(np.arange(least, most + 1) * data.step)
+        sets = tuple(
+            SetBank.of(
+                np.array([np.where(inside[i], one / np.sqrt(np.mean(one**2, axis=1, keepdims=True)), 0.0) for i in pieces]),
+                size,
+                ((redshifts < made.low) | (redshifts > made.high))[::-1],
+            )
+            for one, made in zip(vectors, self.library.sets_of(name), strict=True)
+        )
         used = groups(name)
         profiles = np.array([line_profile(group, points, blur) for group in used]).reshape(len(used), count)
         tau = np.array([[np.sum(one * profile) / max(profile.sum(), 1e-30) for profile in profiles] for one in flux])
         return _Bank(
-            z=np.expm1(np.arange(least, most + 1) * data.step), size=size, lags=lags, pieces=pieces,
+            z=redshifts, size=size, lags=lags, pieces=pieces,
             squares=_transform(cut**2, size), plain=_transform(cut, size), groups=_transform(profiles, size),
-            group_squares=_transform(profiles**2, size), tau=tau.reshape(len(flux), len(used)),
+            group_squares=_transform(profiles**2, size), tau=tau.reshape(len(flux), len(used)), sets=sets,
         )  # fmt: skip
 
 

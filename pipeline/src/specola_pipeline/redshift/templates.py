@@ -13,7 +13,7 @@ from astropy.io import fits
 from specola_pipeline.errors import SpectrumError
 from specola_pipeline.redshift.spectrum import Floats
 
-__all__ = ["RANGES", "Library", "Template", "load_library", "load_redrock"]
+__all__ = ["RANGES", "EigenSet", "Library", "Template", "load_library", "load_redrock"]
 
 FILES = tuple(Path(__file__).with_name("data") / name for name in ("templates.npz", "lyman_break.npz"))
 RANGES = {"GALAXY": (-0.003, 6.5), "QSO": (0.05, 6.5), "STAR": (-0.004, 0.004)}
@@ -33,26 +33,56 @@ class Template:
 
 
 @dataclass(frozen=True)
+class EigenSet:
+    """Spectra whose sums with coefficients of any sign are the spectra of a class: the mean and what it varies by."""
+
+    spectral_class: str
+    name: str
+    vectors: Floats
+    """At rest on the library's grid, shape (vectors, points), the first a spectrum; 0 where the set says nothing."""
+    low: float
+    high: float
+    """Redshifts it is made for."""
+
+
+@dataclass(frozen=True)
 class Library:
     """Templates on one grid: point i has the vacuum wavelength exp((first + i) step), Angstrom."""
 
     step: float
     first: int
     templates: tuple[Template, ...]
+    sets: tuple[EigenSet, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The classes there are templates of, in the order of `RANGES`."""
-        return tuple(name for name in RANGES if any(one.spectral_class == name for one in self.templates))
+        there = {one.spectral_class for one in self.templates} | {one.spectral_class for one in self.sets}
+        return tuple(name for name in RANGES if name in there)
+
+    @property
+    def wave(self) -> Floats:
+        """Vacuum wavelengths of the grid, Angstrom."""
+        points = self.templates[0].flux.size if self.templates else self.sets[0].vectors.shape[1]
+        return np.asarray(np.exp((self.first + np.arange(points)) * self.step), dtype=np.float64)
 
     def of(self, spectral_class: str) -> tuple[Template, ...]:
         """The templates of a class."""
         return tuple(one for one in self.templates if one.spectral_class == spectral_class)
 
+    def sets_of(self, spectral_class: str) -> tuple[EigenSet, ...]:
+        """The sets of a class."""
+        return tuple(one for one in self.sets if one.spectral_class == spectral_class)
+
     def only(self, classes: Iterable[str]) -> Library:
         """The library without other classes."""
         wanted = set(classes)
-        return Library(self.step, self.first, tuple(one for one in self.templates if one.spectral_class in wanted))
+        return Library(
+            self.step,
+            self.first,
+            tuple(one for one in self.templates if one.spectral_class in wanted),
+            tuple(one for one in self.sets if one.spectral_class in wanted),
+        )
 
 
 @functools.cache
@@ -77,36 +107,65 @@ def load_library(paths: tuple[Path, ...] = FILES) -> Library:
 def load_redrock(paths: tuple[Path, ...]) -> Library:
     """Templates of files in redrock's format: HDU BASIS_VECTORS with CRVAL1, CDELT1, LOGLAM and RRTYPE.
 
-    Each vector is a template of its own. That is right for archetypes and for sets made by non-negative factorisation;
-    vectors of a principal component analysis, which are negative in places and mean nothing one by one, are refused.
+    Where all vectors are spectra (archetypes, or sets made by non-negative factorisation) each is a template of its own, to be
+    multiplied by a polynomial. Where some are negative they are components of one set, as a principal component
+    analysis makes them, and are fitted together; an HDU REDSHIFTS says for which redshifts.
 
     Raises
     ------
     SpectrumError
-        A file is not in that format, or holds components that are no spectra.
+        A file is not in that format, or its vectors make no spectrum.
     """
     step = 2e-4
     first, last = round(np.log(600.0) / step), round(np.log(11300.0) / step)
     grid = np.exp(np.arange(first, last + 1) * step)
-    templates = []
+    templates: list[Template] = []
+    sets: list[EigenSet] = []
     for path in paths:
-        try:
-            with fits.open(path, memmap=False) as hdus:
-                hdu = hdus["BASIS_VECTORS"]
-                header, vectors = hdu.header, np.atleast_2d(np.asarray(hdu.data, dtype=float))
-            wave = header["CRVAL1"] + header["CDELT1"] * np.arange(vectors.shape[1])
-            spectral_class = str(header["RRTYPE"]).strip().upper()
-        except (OSError, KeyError, TypeError) as error:
-            raise SpectrumError(f"{path}: found {error}, expected templates in redrock's format (HDU BASIS_VECTORS)") from error
-        if spectral_class not in RANGES:
-            raise SpectrumError(f"{path}: found RRTYPE {spectral_class}, expected one of {', '.join(RANGES)}")
-        wave = 10.0**wave if header.get("LOGLAM") else wave
-        for number, vector in enumerate(vectors):
-            if not np.isfinite(vector).all() or np.mean(vector < 0) > 0.05 or not vector.max() > 0:
-                raise SpectrumError(
-                    f"{path}: found negative flux in vector {number}, expected spectra (archetypes or RRMETHOD NMF)"
-                )
-            # Rounded, so that a point at the end of both grids is not lost to the last bit of a logarithm.
-            flux = np.interp(np.round(np.log(grid), 9), np.round(np.log(wave), 9), np.maximum(vector, 0.0), left=0.0, right=0.0)
-            templates.append(Template(spectral_class, f"{str(header.get('RRSUBTYP', '')).strip()} {number}".strip(), flux))
-    return Library(step, first, tuple(templates))
+        wave, vectors, spectral_class, name, limits = _read_redrock(path)
+        if not np.isfinite(vectors).all() or not np.abs(vectors).max(axis=1).all():
+            raise SpectrumError(f"{path}: found vectors that are not finite or nothing but zero, expected spectra or components")
+        if _below(vectors)[0] > 0.5 and vectors.shape[0] > 1:
+            # The sign of a principal component is arbitrary; the first is a spectrum.
+            vectors = np.vstack([-vectors[:1], vectors[1:]])
+        if _below(vectors)[0] > _NEGATIVE:
+            raise SpectrumError(f"{path}: found negative flux in vector 0, expected a spectrum there (archetypes, NMF or PCA)")
+        # Rounded, so that a point at the end of both grids is not lost to the last bit of a logarithm.
+        x, known = np.round(np.log(grid), 9), np.round(np.log(wave), 9)
+        on_grid = np.array([np.interp(x, known, one, left=0.0, right=0.0) for one in vectors])
+        if (_below(vectors) > _NEGATIVE).any():
+            sets.append(EigenSet(spectral_class, name or path.stem, on_grid, *(limits or RANGES[spectral_class])))
+        else:
+            templates += [
+                Template(spectral_class, f"{name} {number}".strip(), np.maximum(one, 0.0)) for number, one in enumerate(on_grid)
+            ]
+    return Library(step, first, tuple(templates), tuple(sets))
+
+
+_NEGATIVE = 0.05
+"""Share of a vector that may be below zero, by noise, in what is a spectrum."""
+
+
+def _below(vectors: Floats) -> Floats:
+    """How much of each vector is below zero, as a share of its absolute sum; shape (vectors,)."""
+    return np.asarray(np.maximum(-vectors, 0.0).sum(axis=1) / np.abs(vectors).sum(axis=1))
+
+
+def _read_redrock(path: Path) -> tuple[Floats, Floats, str, str, tuple[float, float] | None]:
+    """Wavelengths, vectors, class, name, and the redshifts it is for where the file says so."""
+    try:
+        with fits.open(path, memmap=False) as hdus:
+            hdu = hdus["BASIS_VECTORS"]
+            header, vectors = hdu.header, np.atleast_2d(np.asarray(hdu.data, dtype=float))
+            limits = None
+            if "REDSHIFTS" in hdus:
+                redshifts = np.asarray(hdus["REDSHIFTS"].data, dtype=float)
+                limits = (float(redshifts.min()), float(redshifts.max()))
+        wave = header["CRVAL1"] + header["CDELT1"] * np.arange(vectors.shape[1])
+        spectral_class = str(header["RRTYPE"]).strip().upper()
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise SpectrumError(f"{path}: found {error}, expected templates in redrock's format (HDU BASIS_VECTORS)") from error
+    if spectral_class not in RANGES:
+        raise SpectrumError(f"{path}: found RRTYPE {spectral_class}, expected one of {', '.join(RANGES)}")
+    wave = 10.0**wave if header.get("LOGLAM") else wave
+    return wave, vectors, spectral_class, str(header.get("RRSUBTYP", "")).strip(), limits
