@@ -15,10 +15,9 @@ from typing import Any
 from gavo import adql, base, rscdef
 from gavo.protocols import adqlglue
 from gavo.registry import builders
-from gavo.utils import codetricks
 from gavo.votable import enc_tabledata
 
-from vo import edge, parsing
+from vo import answers, edge, packing, parsing
 
 __all__ = ["apply"]
 
@@ -34,8 +33,9 @@ def apply() -> None:
     _limits_of_derived_columns()
     _rights_of_collections()
     _no_private_attributes()
-    _writers_compiled_once()
     parsing.install()
+    packing.install()
+    answers.install()
     edge.install()
     _synchronous_queries()
 
@@ -117,15 +117,6 @@ def _words_for_tests() -> None:
     taprunner = sys.modules.get("gavo.protocols.taprunner")
     if hasattr(taprunner, "_hangIfMagic"):
         taprunner._hangIfMagic = lambda *_: None  # noqa: SLF001
-
-
-def _writers_compiled_once() -> None:
-    """DaCHS writes a program for the rows of each answer and compiles it, a quarter of the time of an SSA query of few rows.
-
-    The program depends on the columns alone, so there are few different ones: what was compiled is kept by its text.
-    """
-    compiled = functools.lru_cache(maxsize=512)(lambda source, mode: compile(source, "<generated code>", mode))
-    codetricks.compile = lambda source, _name, mode: compiled(source, mode)
 
 
 def _synchronous_queries() -> None:

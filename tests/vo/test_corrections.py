@@ -31,8 +31,8 @@ def test_the_script_of_all_pages_is_there(archive: Archive, web: requests.Sessio
 KEPT = """
 from gavo import api
 from gavo.utils import codetricks
-from vo import corrections
-corrections._writers_compiled_once()
+from vo import answers
+answers._writers_compiled_once()
 make = codetricks.compileFunction
 first, second = (make("def f(): return z", "f", {"z": number}) for number in (1, 2))
 other = make("def f(): return 3", "f")
