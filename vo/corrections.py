@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gavo import adql, base, rscdef
+from gavo import adql, base, formats, rscdef
 from gavo.protocols import adqlglue
 from gavo.registry import builders
 from gavo.votable import enc_tabledata
@@ -33,6 +33,7 @@ def apply() -> None:
     _limits_of_derived_columns()
     _rights_of_collections()
     _no_private_attributes()
+    _no_geojson()
     parsing.install()
     packing.install()
     answers.install()
@@ -110,6 +111,17 @@ def _no_private_attributes() -> None:
     Validators that can not fetch its schema (STILTS' taplint without the network) report an error for each of them.
     """
     rscdef.Column.getStatistics = lambda _self: {}
+
+
+def _no_geojson() -> None:
+    """DaCHS offers GeoJSON for every answer, and can write it of none of ours: a table has to be annotated for it.
+
+    It finds out after the answer has begun, and ends it with an error nobody can read.
+    """
+    registry = formats.common.FORMATS_REGISTRY
+    if registry.writerRegistry.pop("geojson", None):
+        for name in [mime for mime, key in registry.mimeToKey.items() if key == "geojson"]:
+            del registry.mimeToKey[name]
 
 
 def _words_for_tests() -> None:

@@ -166,6 +166,10 @@ def _guard_requests() -> None:
         except BadRequestError as error:
             request.popSegments(name)
             return BadRequestPage(error)
+        for key in [key for key in request.strargs if key.upper() == "RESPONSEFORMAT"]:
+            # DALI 1.1, section 2.2: without a value it is as if it were not given. DaCHS looks for a format without a name.
+            if not any(request.strargs[key]):
+                del request.strargs[key]
         return get_child(self, name, request)
 
     root.ArchiveService.getChild = guarded

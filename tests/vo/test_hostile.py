@@ -260,7 +260,7 @@ VALUES = st.one_of(
     st.text(max_size=40),
     st.floats().map(repr),
     st.integers().map(str),
-    st.sampled_from(["queryData", "ADQL", "doQuery", "ListRecords", "GetRecord", "ivo_vor", "{id}", "votable"]),
+    st.sampled_from(["queryData", "ADQL", "doQuery", "ListRecords", "GetRecord", "ivo_vor", "{id}", "votable", "geojson"]),
     st.just("SELECT 1 FROM tap_schema.tables"),
     st.tuples(st.floats(), st.floats()).map(lambda pair: f"{pair[0]!r},{pair[1]!r}"),
     st.tuples(st.floats(), st.floats()).map(lambda pair: f"{pair[0]!r} {pair[1]!r}"),
@@ -282,3 +282,4 @@ def test_random(archive: Archive, demo: SimpleNamespace, first: str, web: reques
     body = {"params": parameters} if method == "GET" else {"data": parameters}
     answer = web.request(method, f"{archive.url}/{path.replace('{s}', demo.schema)}", timeout=LIMIT, **body)  # type: ignore[arg-type]
     assert answer.status_code < 500, (method, path, parameters, answer.text[-500:])
+    assert b"Internal error in DaCHS" not in answer.content, (method, path, parameters, answer.text[-500:])

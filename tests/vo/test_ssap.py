@@ -191,7 +191,7 @@ WRONG = [
     {"POS": "10,5;GALACTIC"}, {"POS": "10,5", "SIZE": "-1"}, {"POS": "10,5", "SIZE": "361"}, {"POS": "10,5", "SIZE": "nan"},
     {"SIZE": "x"}, {"BAND": "5e-7/6e-7/7e-7"}, {"BAND": "/"}, {"BAND": "nan"}, {"BAND": "1,x"}, {"TIME": "yesterday"},
     {"TIME": "2012-13"}, {"TIME": "2012-02-30"}, {"TIME": "99999"}, {"REDSHIFT": "high"}, {"SNR": "1e999"}, {"SPECRP": "R"},
-    {"TOP": "0"}, {"TOP": "-3"}, {"TOP": "x"}, {"REQUEST": "nosuch"}, {"RESPONSEFORMAT": "nosuch"},
+    {"TOP": "0"}, {"TOP": "-3"}, {"TOP": "x"}, {"REQUEST": "nosuch"}, {"RESPONSEFORMAT": "nosuch"}, {"RESPONSEFORMAT": "geojson"},
     {"SNR": ",".join(["1"] * 101)},
 ]  # fmt: skip
 
@@ -206,6 +206,12 @@ def test_wrong_values_are_errors_that_name_the_parameter(
     info = {item.name: item for item in votable.parse(io.BytesIO(answer.content)).resources[0].infos}
     assert info["QUERY_STATUS"].value == "ERROR"
     assert list(parameters)[-1].lower() in str(info["QUERY_STATUS"].content).lower()
+
+
+def test_a_format_without_a_name_is_none(archive: Archive, demo: SimpleNamespace, web: requests.Session) -> None:
+    asked = {"REQUEST": "queryData", "MAXREC": "2", "RESPONSEFORMAT": ""}
+    answer = web.get(f"{archive.url}/{demo.schema}/q/ssap/ssap.xml", params=asked)
+    assert len(votable.parse(io.BytesIO(answer.content)).get_first_table().array) == 2
 
 
 def test_the_name_index_is_used(archive: Archive, demo: SimpleNamespace) -> None:
