@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gavo import adql, base, formats, rscdef
-from gavo.protocols import adqlglue
+from gavo.protocols import adqlglue, uws
 from gavo.registry import builders
 from gavo.votable import enc_tabledata
 
@@ -39,6 +39,7 @@ def apply() -> None:
     answers.install()
     edge.install()
     _synchronous_queries()
+    _jobs_begun_at_once()
 
 
 def _null_arrays() -> None:
@@ -137,6 +138,24 @@ def _synchronous_queries() -> None:
         from vo import synctap
 
         synctap.install()
+
+
+def _jobs_begun_at_once() -> None:
+    """A job that is made with PHASE=RUN begins at once (UWS 1.1, section 2.2.3.1).
+
+    DaCHS 2.7 leaves it PENDING, and astroquery, which makes all of its asynchronous queries so, waits for it without end.
+    """
+    asyncrender = sys.modules.get("gavo.web.asyncrender")
+    if asyncrender is None:
+        return
+
+    def made(self: Any, request: Any) -> None:
+        job = self.workerSystem.getNewIdFromRequest(request)
+        if request.uwsArgs.get("phase") == "RUN":
+            self.workerSystem.changeToPhase(job, uws.QUEUED)
+        asyncrender.redirectUWS(self.service.getURL(self.renderer), str(job))
+
+    asyncrender.JoblistResource.render_POST = made
 
 
 def _jquery() -> None:

@@ -62,7 +62,7 @@ def test_doctor_finds_nothing_to_mend(house, specola):
 @pytest.fixture(scope="module")
 def operator(house):
     """Headers of somebody who may see the staging archive."""
-    return {"Authorization": f"Bearer {make_people(house, {'operator': ['admin']})['operator'].token}"}
+    return {"Authorization": f"Bearer {make_people(house, {'keeper': ['admin']})['keeper'].token}"}
 
 
 def test_both_archives_answer_adql(house, operator):

@@ -52,7 +52,10 @@ class Person:
 
 
 def make_people(house: House, roles: dict[str, list[str]]) -> dict[str, Person]:
-    """Make accounts (again, if a former run left them) with these roles and a token each; ``admin`` is an administrator."""
+    """Make accounts with these roles and a token each; ``admin`` is an administrator.
+
+    An account of that name is made anew, and its tokens are worth nothing then: a name belongs to one module.
+    """
     code = """
 User.objects.filter(username__in=values["roles"]).delete()
 answer = {}

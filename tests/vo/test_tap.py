@@ -65,6 +65,27 @@ def test_sync_and_async_agree(tap: pyvo.dal.TAPService, demo: SimpleNamespace) -
     assert (direct["snr"] == job["snr"]).all()
 
 
+@pytest.mark.parametrize("phase", ["PHASE", "phase"])
+def test_a_job_made_with_phase_run_begins_at_once(archive: Archive, web: requests.Session, phase: str) -> None:
+    """UWS 1.1, section 2.2.3.1; one made without waits."""
+    question = {"LANG": "ADQL", "QUERY": "SELECT count(*) AS n FROM ivoa.obscore"}
+    begun, waiting = (
+        web.post(f"{archive.url}/tap/async", data=question | extra, allow_redirects=False).headers["Location"]
+        for extra in ({phase: "RUN"}, {})
+    )
+    found = ""
+    for _ in range(20):
+        # the answer comes when the phase has changed (UWS 1.1, section 2.2.1.1)
+        found = web.get(f"{begun}/phase", params={"WAIT": "5"}).text
+        if found not in {"QUEUED", "EXECUTING"}:
+            break
+        web.get(begun, params={"WAIT": "5"})
+    assert found == "COMPLETED"
+    assert web.get(f"{waiting}/phase").text == "PENDING"
+    for job in (begun, waiting):
+        assert web.delete(job, allow_redirects=False).status_code == 303
+
+
 def test_a_join_across_all_tables(tap: pyvo.dal.TAPService, demo: SimpleNamespace) -> None:
     schema = demo.schema
     found = tap.search(
