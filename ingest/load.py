@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,7 +36,16 @@ from ops.house import Archive
 from specola_bundle.bundle import Bundle, write_whole
 from specola_bundle.registry import FILES
 
-__all__ = ["Approve", "Ingested", "change_lock", "follow", "ingest_bundle", "loaded_releases", "remove_release"]
+__all__ = [
+    "Approve",
+    "Ingested",
+    "change_lock",
+    "follow",
+    "ingest_bundle",
+    "loaded_releases",
+    "remove_release",
+    "remove_releases",
+]
 
 Approve = Callable[[Fingerprints], None]
 """Called with what is in the tables, after COPY and before the commit; where it raises an IngestError nothing is changed."""
@@ -170,22 +179,44 @@ def remove_release(schema: str, archive: Archive, *, withdrawn: str | None = Non
     ReleaseError
         The archive has no such release.
     """
+    remove_releases([schema], archive, withdrawn=withdrawn)
+
+
+def remove_releases(schemas: Collection[str], archive: Archive, *, withdrawn: str | None = None) -> None:
+    """Take several releases out of an archive in one transaction, all or none; as `remove_release` does with one.
+
+    Raises
+    ------
+    ReleaseError
+        The archive does not have one of them.
+    """
     with change_lock(archive):
-        if schema not in loaded_releases(archive, settled=True):
-            raise ReleaseError(f"the {archive.name} archive: found no release {schema!r}; `specola releases` lists what there is")
-        views = SurveyViews.of(archive, survey_of(schema), set(loaded_releases(archive)) - {schema})
+        present = set(loaded_releases(archive, settled=True))
+        for schema in schemas:
+            if schema not in present:
+                raise ReleaseError(
+                    f"the {archive.name} archive: found no release {schema!r}; `specola releases` lists what there is"
+                )
+        surveys = sorted({survey_of(schema) for schema in schemas})
+        views = [SurveyViews.of(archive, survey, present - set(schemas)) for survey in surveys]
         try:
             with Loader(archive) as loader:
-                loader.say({"remove": rd_id(schema), "schema": schema, "withdrawn": withdrawn})
-                views.make(loader)
-                views.put()
+                for schema in schemas:
+                    loader.say({"remove": rd_id(schema), "schema": schema, "withdrawn": withdrawn})
+                for one in views:
+                    one.make(loader)
+                for one in views:
+                    one.put()
                 loader.say({"commit": True})
         except IngestError:
-            if schema in loaded_releases(archive, settled=True):
-                SurveyViews.of(archive, survey_of(schema), set(loaded_releases(archive))).restore()
+            left = set(loaded_releases(archive, settled=True))
+            if left.issuperset(schemas):
+                for survey in surveys:
+                    SurveyViews.of(archive, survey, left).restore()
                 raise
-        _remove_files(archive, schema)
-        _tell(archive, schema)
+        for schema in schemas:
+            _remove_files(archive, schema)
+            _tell(archive, schema)
 
 
 def follow(archive: Archive, schema: str) -> None:

@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(epilog=EPILOG)(ingest)
     app.command(epilog="**Examples**\n\n`specola releases`\n\n`specola releases --staging --json`")(releases)
-    app.command(epilog="**Examples**\n\n`specola remove demo_r1`\n\n`specola remove demo_r1 --yes`")(remove)
+    app.command(epilog="**Examples**\n\n`specola remove demo_r1`\n\n`specola remove demo_r1 demo_r2 --yes`")(remove)
 
 
 @contextmanager
@@ -127,15 +127,17 @@ def releases(
 
 
 def remove(
-    release: Annotated[str, typer.Argument(help="Name of the release, survey_release.")],
+    releases: Annotated[list[str], typer.Argument(help="Names of releases, survey_release.")],
     staging: Annotated[bool, typer.Option("--staging", help="From the team's staging archive, not the public one.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Take a release out of an archive, with its files. The registry remembers it as deleted."""
-    from ingest.load import remove_release
+    """Take releases out of an archive, with their files; all or none. The registry remembers them as deleted."""
+    from ingest.load import remove_releases
 
     archive = House.from_environment().archive("staging" if staging else "public")
+    releases = list(dict.fromkeys(releases))
+    names = ", ".join(releases)
     if not yes:
-        typer.confirm(f"Remove {release} and all of its files from the {archive.name} archive?", abort=True)
-    remove_release(release, archive)
-    typer.echo(f"{release} is no longer in the {archive.name} archive.")
+        typer.confirm(f"Remove {names} with all files from the {archive.name} archive?", abort=True)
+    remove_releases(releases, archive)
+    typer.echo(f"{names}: no longer in the {archive.name} archive.")

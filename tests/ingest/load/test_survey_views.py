@@ -13,7 +13,7 @@ import requests
 from lxml import etree
 
 from ingest.errors import IngestError, ReleaseError
-from ingest.load import ingest_bundle, loaded_releases, remove_release
+from ingest.load import ingest_bundle, loaded_releases, remove_release, remove_releases
 from ingest.loader import Loader
 from ingest.refresh import refresh_releases
 from ingest.survey_rd import survey_rd
@@ -21,7 +21,7 @@ from ingest.surveys import RESERVED, SurveyViews
 from ops.house import Archive
 from specola_bundle.bundle import sha256_of
 from specola_bundle.registry import Column
-from tests.ingest.load.releases import query, snapshot, write_release
+from tests.ingest.load.releases import footprint, query, snapshot, write_release
 
 SURVEY = "viewtest"
 EXTENSIONS = {
@@ -32,9 +32,8 @@ CREATED = {"r1": "2024-01-01T00:00:00Z", "r2": "2025-01-01T00:00:00Z"}
 
 
 def _remove_all(archive: Archive) -> None:
-    for schema in loaded_releases(archive):
-        if schema.startswith(f"{SURVEY}_"):
-            remove_release(schema, archive)
+    if present := [schema for schema in loaded_releases(archive) if schema.startswith(f"{SURVEY}_")]:
+        remove_releases(present, archive)
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +221,20 @@ def test_views_that_are_missing_or_old_are_made_anew(archive: Archive, bundles: 
     assert [name for name in refresh_releases(archive, lambda _: None) if name.startswith(SURVEY)] == [SURVEY]
     assert _counts(archive)["all_spectra"] == 6
     assert refresh_releases(archive, lambda _: None) == []
+
+
+@pytest.mark.usefixtures("none")
+def test_several_releases_go_together_or_none_does(archive: Archive, bundles: dict[str, Path]) -> None:
+    for name in ("r1", "r2"):
+        ingest_bundle(bundles[name], archive, previews=False)
+    before = snapshot(archive)
+    with pytest.raises(ReleaseError, match=f"found no release '{SURVEY}_r9'"):
+        remove_releases([f"{SURVEY}_r1", f"{SURVEY}_r9"], archive)
+    assert snapshot(archive) == before
+    remove_releases([f"{SURVEY}_r1", f"{SURVEY}_r2"], archive)
+    assert not any(any(footprint(archive, f"{SURVEY}_{name}").values()) for name in ("r1", "r2"))
+    assert query(archive, f"SELECT to_regnamespace('{SURVEY}')") == [(None,)]
+    assert not (archive.inputs / SURVEY).exists()
 
 
 def test_names_the_archive_needs_itself(archive: Archive, tmp_path: Path) -> None:

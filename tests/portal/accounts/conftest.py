@@ -10,7 +10,7 @@ import psycopg2
 import pytest
 import requests
 
-from ingest.load import ingest_bundle, remove_release
+from ingest.load import ingest_bundle, remove_releases
 from ops.house import House
 from tests.ingest.load.releases import write_release
 from tests.support.portal import make_people, session
@@ -42,8 +42,7 @@ def staged(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         },
     )
     yield SimpleNamespace(archive=archive, url=archive.url, schemas=schemas, surveys=surveys, people=people)
-    for schema in schemas.values():
-        remove_release(schema, archive)
+    remove_releases(list(schemas.values()), archive)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ingest.load import loaded_releases, remove_release
+from ingest.load import loaded_releases, remove_releases
 from ops.house import House
 from tests.ingest.load.releases import SURVEY
 
@@ -58,25 +58,34 @@ def life(people: SimpleNamespace) -> ModuleType:
     return life
 
 
-@pytest.fixture
-def name(portal: House, people: SimpleNamespace) -> Iterator[str]:
-    """A schema that no release has had."""
-    yield from _names(portal, "a")
-
-
-@pytest.fixture
-def another(portal: House, people: SimpleNamespace) -> Iterator[str]:
-    """A second one."""
-    yield from _names(portal, "b")
-
-
-def _names(portal: House, letter: str) -> Iterator[str]:
-    schema = f"{SURVEY}_{letter}{time.time_ns():x}"
-    yield schema
+@pytest.fixture(scope="module")
+def leftovers(portal: House) -> Iterator[list[str]]:
+    """Releases to be taken away after the tests of a module, together: one at a time is what takes long."""
+    made: list[str] = []
+    yield made
     for archive in portal.archives:
-        if schema in loaded_releases(archive, settled=True):
-            remove_release(schema, archive)
-    forget(portal.releases / schema)
+        if present := [schema for schema in made if schema in loaded_releases(archive, settled=True)]:
+            remove_releases(present, archive)
+    for schema in made:
+        forget(portal.releases / schema)
+
+
+def fresh_name(leftovers: list[str], letter: str, survey: str = SURVEY) -> str:
+    """A schema that no release has had."""
+    leftovers.append(f"{survey}_{letter}{time.time_ns():x}")
+    return leftovers[-1]
+
+
+@pytest.fixture
+def name(leftovers: list[str], people: SimpleNamespace) -> str:
+    """A schema that no release has had."""
+    return fresh_name(leftovers, "a")
+
+
+@pytest.fixture
+def another(leftovers: list[str], people: SimpleNamespace) -> str:
+    """A second one."""
+    return fresh_name(leftovers, "b")
 
 
 def forget(folder: Path) -> None:

@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -16,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from ingest.load import loaded_releases, remove_release
+from ingest.load import loaded_releases
 from ops.house import House
-from tests.ingest.load.releases import SURVEY, footprint, snapshot, write_release
-from tests.portal.releases.conftest import forget
+from tests.ingest.load.releases import footprint, snapshot, write_release
+from tests.portal.releases.conftest import fresh_name
 
 Run = Callable[[str, str, object], tuple[int, str]]
 
@@ -51,21 +50,15 @@ def _killed(done: tuple[int, str]) -> None:
 
 
 @pytest.fixture
-def staged(portal: House, people: Any, to: Callable[..., Any], tmp_path: Path) -> Any:
-    """Makes staged releases; all are taken away after the test."""
-    made: list[str] = []
+def staged(leftovers: list[str], people: Any, to: Callable[..., Any], tmp_path: Path) -> Callable[[], str]:
+    """Makes staged releases."""
 
     def make() -> str:
-        made.append(f"{SURVEY}_k{time.time_ns():x}")
-        to("internal", made[-1], write_release(tmp_path / made[-1], "r", 12))
-        return made[-1]
+        schema = fresh_name(leftovers, "k")
+        to("internal", schema, write_release(tmp_path / schema, "r", 12))
+        return schema
 
-    yield make
-    for schema in made:
-        for archive in portal.archives:
-            if schema in loaded_releases(archive, settled=True):
-                remove_release(schema, archive)
-        forget(portal.releases / schema)
+    return make
 
 
 @pytest.mark.slow

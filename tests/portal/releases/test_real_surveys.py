@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from ingest.load import loaded_releases, remove_release
 from ops.house import House
 from tests.conftest import _read
-from tests.portal.releases.conftest import WHY, forget
+from tests.portal.releases.conftest import WHY, fresh_name
 
 SURVEYS = ("vandels", "sdss", "desi", "easylife", "esosdp", "zcosmos")
 
@@ -24,19 +21,15 @@ def imported(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 
 @pytest.fixture
-def candidate(imported: dict[str, Path], portal: House, people: Any, life: ModuleType, request: Any) -> Iterator[str]:
-    """A candidate made of a survey's bundle; it goes after the test."""
+def candidate(imported: dict[str, Path], leftovers: list[str], people: Any, life: ModuleType, request: Any) -> str:
+    """A candidate made of a survey's bundle."""
     from portal.accounts.models import Membership, Role, Survey
 
     survey, _ = Survey.objects.get_or_create(key=request.param, defaults={"name": request.param})
     Membership.objects.get_or_create(user=people.manager, survey=survey, role=Role.MANAGER)
-    schema = f"{request.param}_t{time.time_ns():x}"
+    schema = fresh_name(leftovers, "t", request.param)
     life.create(schema, bundle=imported[request.param], by=people.manager, reason=WHY)
-    yield schema
-    for archive in portal.archives:
-        if schema in loaded_releases(archive, settled=True):
-            remove_release(schema, archive)
-    forget(portal.releases / schema)
+    return schema
 
 
 @pytest.mark.parametrize("candidate", SURVEYS, indirect=True)
