@@ -5,6 +5,7 @@ import pytest
 
 from specola_pipeline.organise import plan, scan
 from specola_pipeline.reduce.calibrate import calibrate
+from specola_pipeline.reduce.run import run
 from specola_pipeline.reduce.tasks import Calibrate
 from specola_pipeline.simulate import Settings, simulate
 from specola_pipeline.simulate.truth import read_truth
@@ -34,3 +35,25 @@ def test_wavelength_maps_are_true(tmp_path, grism, slits, seed, rms):
     assert error.size == slits
     assert np.mean(error <= rms) >= 0.95
     assert np.max(np.abs(offset)) < 0.005
+
+
+def test_wavelengths_of_an_exposure_are_true_after_flexure(tmp_path):
+    """The simulator draws its sky from the atlas that the reduction compares with, but varies its bands and its continuum."""
+    simulate(Settings(slits=6, seed=3, exposures=1, standards=0, flats=1, biases=3), tmp_path)
+    reduction = run(tmp_path / "raw", tmp_path / "work")
+    assert reduction.problems == ()
+    (mask,) = reduction.masks
+    (exposure,) = mask.exposures
+    frame = read_truth(tmp_path).frame(exposure.entry.path.name)
+    (flexure,) = (one["flexure"][1] for one in read_truth(tmp_path).frames if one["file"] == exposure.entry.path.name)
+    assert abs(flexure) > 0.3
+    for row in exposure.quality:
+        images = mask.images(0, row.number)
+        here = images.inside & (frame.slit[images.window] == row.number)
+        miss = ((images.wavelength - frame.wavelength[images.window]) / np.gradient(images.wavelength, axis=0))[here]
+        assert np.sqrt(np.mean(miss**2)) < 0.03
+        assert abs(np.mean(miss)) < 0.02
+        assert row.sky_lines >= 8
+        assert abs(row.sky_offset - flexure) < 0.02
+        assert row.sky_chi < 1.02
+        assert row.line_chi < 1.05

@@ -134,6 +134,7 @@ def fit_slit_map(
         wave,
         rms=float(np.sqrt(np.average(shift**2, weights=weight))),
         sigma=float(np.sqrt(model.widths[1] ** 2 + model.widths[0] ** 2 / 12)),
+        shape=(float(model.widths[0]), float(model.widths[1] - model.widths[2]), float(model.widths[1] + model.widths[2])),
         lines=model.lines[known],
         line_residuals=shift,
     )

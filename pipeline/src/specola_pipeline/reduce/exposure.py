@@ -21,6 +21,9 @@ __all__ = ["ExposureRecord", "reduce_exposure", "reduce_slit"]
 
 Array = NDArray[np.float64]
 
+_ATLAS = "paranal"
+"""The sky whose lines are compared with: those of OH and [O I] are the same on every site."""
+
 _MARGIN = 1.0
 """Columns left out at both ends of a slit, where its edge falls within a pixel."""
 
@@ -88,7 +91,7 @@ def reduce_slit(
     column = int(np.argmax(np.convolve(inside.sum(axis=0), np.ones(5), mode="same")))
     axis = wavelength[:, column]
     noise = np.sqrt(solver.variance[:, column] / max(inside.sum(axis=1).max(), 1))
-    offset, error, count = sky_line_offset(solver.fit.sky[:, column], noise, axis, wave.sigma, lines, reach)
+    offset, error, count = sky_line_offset(solver.fit.sky[:, column], noise, axis, wave, lines, instruments.sky(_ATLAS), reach)
     dispersion = np.gradient(axis)[:, None]
     moved = rows_at - solver.rows_at
     true = wavelength - (moved + offset) * dispersion

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from specola_pipeline.instruments import Lines
+from specola_pipeline.instruments import Lines, Sky
 from specola_pipeline.reduce.robust import mad_std
+from specola_pipeline.reduce.wavemap import WaveMap
 
 __all__ = ["fit_lines", "sky_line_offset"]
 
@@ -14,13 +16,16 @@ Array = NDArray[np.float64]
 
 
 def sky_line_offset(
-    sky: Array, noise: Array, wavelength: Array, sigma: float, lines: Lines, reach: float
+    sky: Array, noise: Array, wavelength: Array, wave: WaveMap, lines: Lines, atlas: Sky, reach: float
 ) -> tuple[float, float, int]:
-    """Median offset of the sky lines from the map in rows, its error, and how many lines it rests on (0: none was seen).
+    """Offset of the sky lines from the map in rows, its error, and how many lines it rests on (0: none was seen).
 
-    *sky* and its *noise* are those of the slit's middle, *wavelength* the map there, all of shape (rows,). Lines without a rival
-    within four widths are used; *reach* bounds the offset.
+    *sky* and its *noise* are those of the slit's middle, *wavelength* what the map *wave* says there, all of shape (rows,). Lines
+    without a rival within four widths are used; *reach* bounds the offset. Nearly all of them are blends of OH, whose centroids
+    depend on the resolution: each line is therefore measured in the same way in the *atlas* of the sky, seen with the same line
+    shape and pixels, and the difference is what counts.
     """
+    sigma = wave.sigma
     inside = (lines.wavelength > wavelength[0]) & (lines.wavelength < wavelength[-1])
     at = np.interp(lines.wavelength[inside], wavelength, np.arange(wavelength.size))
     strength = lines.strength[inside]
@@ -29,13 +34,32 @@ def sky_line_offset(
     gap = np.abs(at[:, None] - at[None, :])
     rival = (gap > 0) & (gap < 4 * sigma + 1) & (strength[None, :] > 0.03 * strength[:, None])
     at = at[~rival.any(axis=1)]
-    place, error, height = fit_lines(sky, 1.0 / noise**2, at, sigma)
-    good = np.isfinite(place) & (error < 0.15) & (height > 8 * np.interp(at, np.arange(noise.size), noise))
-    offset = (place - at)[good]
-    offset = offset[np.abs(offset) <= reach]
-    if offset.size == 0:
+    known, _, _ = fit_lines(_as_seen(atlas, wavelength, wave.shape), np.ones(sky.size), at, sigma)
+    place, error, height = fit_lines(sky, 1.0 / noise**2, known, sigma)
+    offset = place - known
+    good = np.isfinite(offset) & (error < 0.15) & (height > 8 * np.interp(at, np.arange(noise.size), noise))
+    good &= np.abs(np.nan_to_num(offset)) <= reach
+    if not good.any():
         return 0.0, float("nan"), 0
-    return float(np.median(offset)), 1.2533 * float(mad_std(offset)) / np.sqrt(offset.size), int(offset.size)
+    middle, scatter = float(np.median(offset[good])), float(mad_std(offset[good]))
+    good &= np.abs(np.nan_to_num(offset) - middle) <= 4 * max(scatter, 0.02)
+    weight = 1.0 / (error[good] ** 2 + 0.02**2)
+    return float(np.average(offset[good], weights=weight)), float(weight.sum() ** -0.5), int(good.sum())
+
+
+def _as_seen(atlas: Sky, wavelength: Array, shape: tuple[float, float, float]) -> Array:
+    """The atlas in pixels of these wavelengths (their centres, ascending), its lines of a :class:`WaveMap`'s *shape*."""
+    fine = 8
+    row = np.arange(-0.5, wavelength.size - 0.5 + 0.5 / fine, 1.0 / fine)
+    edges = np.interp(row, np.arange(wavelength.size), wavelength)
+    running = np.concatenate([[0.0], np.cumsum(0.5 * (atlas.flux[1:] + atlas.flux[:-1]) * np.diff(atlas.wavelength))])
+    light = np.diff(np.interp(edges, atlas.wavelength, running))
+    light = ndimage.uniform_filter1d(light, int(shape[0] * fine) | 1, mode="nearest")  # odd: an even one would shift the light
+    first, last = (
+        ndimage.gaussian_filter1d(light, sigma * fine, mode="nearest").reshape(wavelength.size, fine).sum(axis=1)
+        for sigma in shape[1:]
+    )
+    return np.asarray(first + np.linspace(0.0, 1.0, wavelength.size) * (last - first))
 
 
 def fit_lines(spectrum: Array, weight: Array, centres: Array, sigma: float, rounds: int = 5) -> tuple[Array, Array, Array]:

@@ -25,7 +25,8 @@ class WaveMap:
     """Wavelength in Angstrom (medium as the line list's) of each pixel of a slit: a Legendre surface of row and column.
 
     *rows* and *columns* are the ranges that map to -1..1. *rms* is that of the lines about the map in pixels along the
-    dispersion, each line weighted by how well it is measured; *sigma* is the width of the lines (standard deviation, pixels).
+    dispersion, each line weighted by how well it is measured; *sigma* is the width of the lines (standard deviation, pixels),
+    *shape* their box, and the sigma of their Gaussian in the first and in the last row, all pixels.
     """
 
     coefficients: Array
@@ -33,6 +34,7 @@ class WaveMap:
     columns: tuple[float, float]
     rms: float = float("nan")
     sigma: float = float("nan")
+    shape: tuple[float, float, float] = (float("nan"),) * 3
     lines: Array = field(default_factory=lambda: np.empty(0), repr=False)
     line_residuals: Array = field(default_factory=lambda: np.empty(0), repr=False)
     """Mean offset of each line the map rests on from the map, pixels."""
