@@ -4,6 +4,7 @@
 takes some fifteen seconds, a later one five); tests put into it what they need and must not rely on it being empty.
 ``new_house`` makes further, empty ones that are removed after the test.
 ``demo`` and ``real`` are releases in the public archive of ``house``: a small mock, and the real surveys where their files are.
+``chromium`` is a browser.
 """
 
 from __future__ import annotations
@@ -183,3 +184,17 @@ def web() -> Iterator[requests.Session]:
     """A session for plain HTTP."""
     with requests.Session() as session:
         yield session
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium, driven by Playwright."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("no browser here (Debian package chromium)")
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    with playwright.sync_playwright() as running:
+        # Chromium's own sandbox wants rights that an account in a container does not have.
+        browser = running.chromium.launch(executable_path=path, chromium_sandbox=False)
+        yield browser
+        browser.close()

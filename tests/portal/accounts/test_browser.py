@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,20 +13,7 @@ import pytest
 from ops.house import House
 from tests.support.portal import PASSWORD, call, make_people, session
 
-CHROMIUM = shutil.which("chromium")
 WIDTHS = {"desk": 1280, "phone": 390}
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no browser here (Debian package chromium)")
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    with playwright.sync_playwright() as running:
-        # Chromium's own sandbox wants rights that an account in a container does not have.
-        browser = running.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
