@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from ingest.errors import ReleaseError
-from ingest.load import loaded_releases
+from ingest.load import ingest_bundle, loaded_releases
 from specola_bundle.bundle import sha256_of
 from tests.ingest.load.releases import footprint, query, write_release
 
@@ -19,7 +19,7 @@ def _name(schema: str) -> str:
     return schema.partition("_")[2]
 
 
-def test_from_candidate_to_public_and_withdrawn(portal, life, to, by, name, tmp_path: Path) -> None:
+def test_from_candidate_to_public_and_withdrawn(portal, life, to, by, name, tmp_path: Path, monkeypatch) -> None:
     staging, public = portal.archive("staging"), portal.archive("public")
     path = write_release(tmp_path / "bundle", _name(name), 30)
     release = to("frozen", name, path)
@@ -32,11 +32,16 @@ def test_from_candidate_to_public_and_withdrawn(portal, life, to, by, name, tmp_
     assert loaded_releases(staging)[name] == release.bundle_sha256
     assert name not in loaded_releases(public)
     assert {table: one["rows"] for table, one in release.staged_tables.items()} == release.counts
+    monkeypatch.setattr("ingest.previews._draw", lambda *_: pytest.fail("a plot was drawn again"))
     release = life.promote(name, **by)
     assert loaded_releases(public)[name] == release.bundle_sha256
     assert footprint(public, name) == footprint(staging, name) | {"interfaces": footprint(public, name)["interfaces"]}
     address = f"{public.url}/getproduct/{name}/spectra/L000007.fits"
     assert requests.get(address, timeout=60).content == (path / "spectra" / "07" / "L000007.fits").read_bytes()
+    # Plots are those of staging.
+    drawn, shown = (archive.products / name / "previews" for archive in (staging, public))
+    assert len(list(drawn.iterdir())) == 60
+    assert all((shown / path.name).samefile(path) for path in drawn.iterdir())
     # All of it for download appeared with it.
     sums = requests.get(f"{public.url}/bulk/{name}/SHA256SUMS", timeout=60).text
     digest, tar = next(line.split("  ", 1) for line in sums.splitlines() if line.endswith(".tar"))
@@ -64,17 +69,12 @@ def test_from_candidate_to_public_and_withdrawn(portal, life, to, by, name, tmp_
     assert (release.folder / "SHA256SUMS").exists()
     with pytest.raises(ReleaseError, match="found state deprecated"):
         life.promote(name, **by)
-
-
-def test_plots_are_drawn_once(portal, life, to, by, name, tmp_path: Path, monkeypatch) -> None:
-    to("internal", name, write_release(tmp_path / "bundle", _name(name), 3))
-    monkeypatch.setattr("ingest.previews._draw", lambda *_: pytest.fail("a plot was drawn again"))
-    life.promote(name, **by)
-    staging, public = (portal.archive(archive).products / name / "previews" for archive in ("staging", "public"))
-    files = sorted(path.name for path in staging.iterdir())
-    assert len(files) == 6
-    assert sorted(path.name for path in public.iterdir()) == files
-    assert all((staging / file).samefile(public / file) for file in files)
+    # Nor does the archive take another release of this name, from anybody.
+    with pytest.raises(
+        ReleaseError, match=f"found release {name}, which the public archive had until .* .{by['reason']}.; the name"
+    ):
+        ingest_bundle(path, public, previews=False)
+    assert query(public, "SELECT count(*) FROM specola.releases WHERE schema_name=%s", [name]) == [(0,)]
 
 
 def test_the_newest_is_public_and_the_one_before_obsolete_but_served(life, to, by, portal, name, another, tmp_path: Path) -> None:
