@@ -71,7 +71,7 @@ class _Axes:
         centre = (_LEFT + _WIDTH - _RIGHT) / 2
         yield f'<text class="label" x="{centre}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(label_x)}</text>'
         middle = (self.top + floor) / 2
-        yield f'<text class="label" transform="translate(13 {middle}) rotate(-90)" text-anchor="middle">{escape(label_y)}</text>'
+        yield f'<text class="label" transform="translate(-4 {middle}) rotate(-90)" text-anchor="middle">{escape(label_y)}</text>'
         for number, name in enumerate(self.names):
             x = _LEFT + 110 * number
             yield f'<rect class="{_SERIES[number]}" x="{x}" y="{_TOP - 4}" width="12" height="12"/>'
