@@ -119,7 +119,10 @@ def test_no_survey_is_called_as_an_address_of_the_archives_own(addresses: list[s
     first = {path.partition("?")[0].split("/")[1] for path in addresses}
     could_be = {name for name in first if re.fullmatch("[a-z][a-z0-9]{0,23}", name)}
     assert {"tap", "seffe", "bulk", "odoc"} <= could_be
-    assert could_be - RESERVED - set(staged.surveys) - {"nothing"} == set()
+    # what nginx's log knows of surveys that other tests had: theirs are the only addresses that go on with q
+    surveys = {name for name in could_be if any(re.match(f"/{name}/q(/|$)", path) for path in addresses)}
+    assert surveys & RESERVED == set()
+    assert could_be - RESERVED - surveys - {"nothing"} == set()
 
 
 def test_the_walk_found_what_there_is(addresses: list[str], staged: SimpleNamespace) -> None:
