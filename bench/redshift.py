@@ -1,12 +1,13 @@
 """Our redshifts beside redrock's, on the same real spectra with the same templates, in one run: ``make bench-redshift``.
 
 Prints time, success by flag and by signal-to-noise ratio, confusion of classes, scatter and pulls, and how honest the
-probability is; writes bench/results/redshift.json, and a page with every spectrum that we got wrong (spectrum, our model, the
-best model at the redshift people found). Our figures of VANDELS are cross-validated: each fifth with stacks of the others
-among the templates; redrock gets the stacks of all, which is in its favour. It is installed by name into an environment of its
-own, outside the project. The real data are those of the tests (SPECOLA_SHARED_DATA). redrock sees VANDELS only, because it
-brings its templates to each wavelength grid anew, a minute each, and every other file has one of its own; ``--redrock-every 8``
-gives it an eighth of them.
+probability is; writes bench/results/redshift.json, two pictures of the manual, and a page with every spectrum that we got wrong
+(spectrum, our model, the best model at the redshift people found). Our figures of VANDELS are cross-validated: each fifth with
+stacks of the others among the templates. redrock gets the stacks of all, which is in its favour; so a second set of our
+figures is with the stacks of all, too. redrock is installed by name into an environment of its own, outside the project. The
+real data are those of the tests (SPECOLA_SHARED_DATA). redrock sees VANDELS only, because it brings its templates to each
+wavelength grid anew, a minute each, and every other file has one of its own; ``--redrock-every 8`` gives it an eighth of them,
+and ``--reuse`` takes what it found in an earlier run where spectra and templates are the same.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from rich.progress import track
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
+from bench.redshift_figures import draw_figures
 from bench.redshift_gallery import write_gallery
 from ops.house import House
 from specola_pipeline.redshift.measure import Redshifter
@@ -42,6 +44,7 @@ from specola_pipeline.redshift.templates import Library, load_library
 from specola_pipeline.spectral import air_to_vacuum
 
 RESULTS = Path(__file__).with_name("results") / "redshift.json"
+FIGURES = Path(__file__).parents[1] / "docs" / "images"
 WORKER = Path(__file__).with_name("redrock_worker.py")
 REDROCK = "redrock==0.21.0"
 LEARN = Path(__file__).parents[1] / "pipeline" / "tools" / "learn_lyman_break_templates.py"
@@ -120,8 +123,10 @@ def cross_validated(survey: list[tuple[Case, Spectrum]]) -> list[Redshifter]:
     return found
 
 
-def ours(survey: list[tuple[Case, Spectrum]], further: list[tuple[Case, Spectrum]], console: Console) -> list[Case]:
-    """Measured one after the other in this process, so that the processor's time is a spectrum's.
+def ours(
+    survey: list[tuple[Case, Spectrum]], further: list[tuple[Case, Spectrum]], console: Console
+) -> tuple[list[Case], list[Case]]:
+    """What we find: cross-validated (and of ``further``, from which nothing was learnt), and of the survey with all stacks.
 
     Spectra of the survey that the stacks among the templates were learnt from are measured with stacks of the others.
     """
@@ -132,9 +137,14 @@ def ours(survey: list[tuple[Case, Spectrum]], further: list[tuple[Case, Spectrum
     order += [(shipped, case, spectrum) for case, spectrum in further]
     for redshifter in (*parts, shipped):
         redshifter.measure(survey[0][1])
+    return _measured(order, "ours", console), _measured([(shipped, *one) for one in survey], "ours, all stacks", console)
+
+
+def _measured(order: list[tuple[Redshifter, Case, Spectrum]], title: str, console: Console) -> list[Case]:
+    """One after the other in this process, so that the processor's time is a spectrum's."""
     done = []
     with threadpool_limits(1):
-        for redshifter, case, spectrum in track(order, "ours", console=console):
+        for redshifter, case, spectrum in track(order, title, console=console):
             begun = time.process_time()
             result = redshifter.measure(spectrum)
             seconds = time.process_time() - begun
@@ -148,29 +158,39 @@ def ours(survey: list[tuple[Case, Spectrum]], further: list[tuple[Case, Spectrum
     return done
 
 
-def start_redrock(folder: Path, spectra: list[tuple[Case, Spectrum]], console: Console) -> subprocess.Popen[bytes]:
-    """Start redrock in its own environment; it runs beside us, and both report the processor's time."""
+def start_redrock(
+    folder: Path, spectra: list[tuple[Case, Spectrum]], console: Console, *, reuse: bool
+) -> subprocess.Popen[bytes] | None:
+    """Start redrock in its own environment; it runs beside us, and both report the processor's time.
+
+    None where ``reuse`` is wanted and the results of the same spectra with the same templates are there.
+    """
+    arrays: dict[str, Any] = {}
+    for number, (_, one) in enumerate(spectra):
+        for name, values in (("wave", one.wave), ("flux", one.flux), ("err", one.err), ("power", one.res_power)):
+            arrays[f"{name}_{number}"] = np.asarray(values, dtype=float)
+    inputs = {"spectra.npz": arrays, "templates.npz": _converted(load_library())}
+    results = folder / "results.jsonl"
+    known = len(results.read_text("utf-8").splitlines()) if results.exists() else 0
+    if reuse and known == len(spectra) and all(_same(folder / name, content) for name, content in inputs.items()):
+        return None
     python = folder / "venv" / "bin" / "python"
     if not python.exists():
         with console.status(f"installing {REDROCK} into {folder}"):
             subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
             subprocess.run([str(python), "-m", "pip", "install", "--quiet", REDROCK], check=True)
-    arrays: dict[str, Any] = {}
-    for number, (_, one) in enumerate(spectra):
-        for name, values in (("wave", one.wave), ("flux", one.flux), ("err", one.err), ("power", one.res_power)):
-            arrays[f"{name}_{number}"] = np.asarray(values, dtype=float)
-    np.savez(folder / "spectra.npz", **arrays)
-    _convert(folder / "templates.npz", load_library())
+    for name, content in inputs.items():
+        np.savez(folder / name, **content)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     files = [str(folder / name) for name in ("spectra.npz", "templates.npz", "results.jsonl")]
     with (folder / "redrock.log").open("w") as log:
         return subprocess.Popen([str(python), str(WORKER), *files], env=environment, stdout=log, stderr=subprocess.STDOUT)
 
 
-def redrock(folder: Path, process: subprocess.Popen[bytes], mine: list[Case], console: Console) -> list[Case]:
+def redrock(folder: Path, process: subprocess.Popen[bytes] | None, mine: list[Case], console: Console) -> list[Case]:
     """What redrock found of the spectra of ``mine``."""
     with console.status(f"waiting for redrock, {len(mine)} spectra, some seconds each"):
-        if process.wait():
+        if process is not None and process.wait():
             raise SystemExit(f"redrock failed; its last words are in {folder / 'redrock.log'}")
     rows = {row["number"]: row for row in map(json.loads, (folder / "results.jsonl").read_text("utf-8").splitlines())}
     return [
@@ -182,15 +202,22 @@ def redrock(folder: Path, process: subprocess.Popen[bytes], mine: list[Case], co
     ]  # fmt: skip
 
 
-def _convert(path: Path, library: Library) -> None:
-    """Write the library for redrock, which wants templates that reach beyond the spectra at every redshift it scans."""
+def _converted(library: Library) -> dict[str, Any]:
+    """The library for redrock, which wants templates that reach beyond the spectra at every redshift it scans."""
     step = library.step
     grid = np.exp(np.arange(round(np.log(400.0) / step), round(np.log(14000.0) / step) + 1) * step)
-    rest = np.exp((library.first + np.arange(library.templates[0].flux.size)) * step)
-    curves: dict[str, Any] = {
+    rest = library.wave
+    return {"wave": grid} | {
         f"{one.spectral_class}:{one.name}": np.interp(grid, rest, one.flux, left=0.0) for one in library.templates
     }
-    np.savez(path, wave=grid, **curves)
+
+
+def _same(path: Path, content: dict[str, Any]) -> bool:
+    """Whether a file has these arrays."""
+    if not path.exists():
+        return False
+    with np.load(path) as arrays:
+        return set(arrays.files) == set(content) and all(np.allclose(arrays[key], content[key]) for key in content)
 
 
 def figures(cases: list[Case]) -> dict[str, Any]:
@@ -246,7 +273,7 @@ def reliability(cases: list[Case]) -> list[dict[str, float]]:
 
 def print_table(result: dict[str, Any], console: Console) -> None:
     """Show what was measured."""
-    programs = [name for name in ("ours", "ours, of redrock's", "redrock") if name in result]
+    programs = [name for name in ("ours", "ours, of redrock's", "ours, all stacks", "redrock") if name in result]
     table = Table("what", *programs, title="Redshifts of real spectra", title_justify="left")
     for key, value in result["ours"].items():
         if key == "class":
@@ -270,6 +297,7 @@ def main() -> None:
     """Run everything."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--redrock-every", type=int, default=1, help="give redrock each so many-th VANDELS spectrum")
+    parser.add_argument("--reuse", action="store_true", help="take what redrock found in an earlier run of the same")
     parser.add_argument("--no-redrock", action="store_true", help="measure ours alone")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SPECOLA_SHARED_DATA", "../shared/data")))
     options = parser.parse_args()
@@ -281,17 +309,21 @@ def main() -> None:
     survey = vandels(options.data)
     spectra = survey + others(options.data)
     part = slice(0, len(survey), options.redrock_every)
-    process = None if options.no_redrock else start_redrock(folder, survey[part], console)
-    cases = ours(survey, spectra[len(survey) :], console)
+    process = None if options.no_redrock else start_redrock(folder, survey[part], console, reuse=options.reuse)
+    cases, all_stacks = ours(survey, spectra[len(survey) :], console)
     result: dict[str, Any] = {
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "ours": figures(cases),
         "reliability": reliability(cases), "cases": [asdict(one) for one in cases],
     }  # fmt: skip
-    if process is not None:
+    if not options.no_redrock:
         result["ours, of redrock's"] = figures(cases[part])
+        result["ours, all stacks"] = figures(all_stacks[part])
         result["redrock"] = figures(redrock(folder, process, cases[part], console))
+        finished = datetime.fromtimestamp((folder / "results.jsonl").stat().st_mtime, UTC)
+        result["redrock's date"] = finished.strftime("%Y-%m-%dT%H:%M:%SZ")
     print_table(result, console)
     RESULTS.parent.mkdir(exist_ok=True)
+    draw_figures(result, FIGURES)
     RESULTS.write_text(json.dumps({key: value for key, value in result.items() if key != "cases"}, indent=1) + "\n")
     wrong = [(one, spectrum) for one, (_, spectrum) in zip(cases, spectra, strict=True) if not one.right]
     page = folder / "gallery.html"

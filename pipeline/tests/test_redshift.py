@@ -175,6 +175,26 @@ def test_bad_input_has_no_redshift_and_a_reason(redshifter: Redshifter, wave, fl
     assert reason in result.reason
 
 
+def test_where_no_template_reaches_there_is_no_redshift(redshifter: Redshifter) -> None:
+    """Stars alone, on a spectrum at 2 micrometres: it overlaps with what is read, but not with what the templates cover."""
+    result = SHARED.measure(Spectrum("infrared", WAVE + 15000, GOOD.flux, GOOD.err, 600.0))
+    assert (result.best, result.confidence) == (None, 0)
+    assert "no template fits" in result.reason
+
+
+@pytest.mark.parametrize("value", [0.0, 1.7, 6.085565504564892e-20])
+def test_fill_values_are_left_out_whatever_their_last_digits(value: float) -> None:
+    flux, err = GOOD.flux.copy(), GOOD.err.copy()
+    scale = value or 1.0
+    flux[-150:] = value * (1 + 2e-16 * np.random.default_rng(0).integers(-1, 2, 150))
+    prepared = prepare(Spectrum("filled", WAVE, flux * scale if value else flux, err * scale if value else err, 600.0))
+    assert prepared.wave[-1] < WAVE[-150]
+    assert prepared.wave.size > 0.95 * (WAVE.size - 150)
+    # single precision, as files have it
+    flux[-150:] = np.float32(1.7) * (1 + 1e-7 * np.random.default_rng(0).integers(-1, 2, 150))
+    assert prepare(Spectrum("filled", WAVE, flux, err, 600.0)).wave[-1] < WAVE[-150]
+
+
 def test_emission_lines_without_continuum(redshifter: Redshifter) -> None:
     z = 0.7
     lines = sum(group_lines(z, strength) for strength in (6.0,))

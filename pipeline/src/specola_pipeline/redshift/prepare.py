@@ -155,8 +155,13 @@ def _spikes(flux: Floats, err: Floats) -> npt.NDArray[np.bool_]:
 
 
 def _repeated(flux: Floats) -> npt.NDArray[np.bool_]:
-    """Pixels in runs of five or more of one and the same value: no detector gives those, they fill what was not covered."""
-    same = np.concatenate([[False], flux[1:] == flux[:-1]])
+    """Pixels in runs of five or more of one and the same value: no detector gives those, they fill what was not covered.
+
+    Resampling leaves the same value with different last digits, of single precision at the worst.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        close = np.abs(np.diff(flux)) <= 1e-6 * np.maximum(np.abs(flux[1:]), np.abs(flux[:-1]))
+    same = np.concatenate([[False], close])
     start = np.flatnonzero(~same)
     length = np.diff(np.append(start, flux.size))
     return np.repeat(length >= 5, length)

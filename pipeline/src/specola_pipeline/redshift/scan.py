@@ -198,7 +198,8 @@ class Scanner:
                 for one in self.library.of(name)
             ]
         ).reshape(-1, count)
-        flux /= np.maximum(np.median(np.abs(flux), axis=1, keepdims=True), np.max(np.abs(flux), axis=1, keepdims=True) * 1e-3)
+        level = np.maximum(np.median(np.abs(flux), axis=1), np.max(np.abs(flux), axis=1, initial=0.0) * 1e-3)
+        flux /= np.where(level > 0, level, 1.0)[:, np.newaxis]
         vectors = [
             np.array([np.interp(points, grid, smoothed(v, blur, self.library.step), left=0, right=0) for v in one.vectors])
             for one in self.library.sets_of(name)
@@ -209,7 +210,7 @@ class Scanner:
         everything = np.concatenate([flux, *vectors])
         pieces = tuple(
             i for i, part in enumerate(inside) if part.any() and (i == 0 or observed > edges[i]) and np.any(everything[:, part])
-        )
+        ) or (0,)
         cut = np.array([np.where(inside[i], flux, 0.0) for i in pieces])
         redshifts = np.expm1(np.arange(least, most + 1) * data.step)
         sets = tuple(
