@@ -54,7 +54,8 @@ def _attributes_that_are_there() -> None:
         found = ((name, getattr(self, name, None)) for name, _ in self._nodeAttrs)
         return {getattr(self, f"_name_a_{name}", name): str(value) for name, value in found if value is not None}
 
-    stanxml.Element._makeAttrDict = attributes  # noqa: SLF001
+    if not hasattr(stanxml.Element, "_localAttrs"):  # DaCHS 2.11 has some attributes elsewhere
+        stanxml.Element._makeAttrDict = attributes  # noqa: SLF001
 
 
 def _settings_in_one_go() -> None:

@@ -159,10 +159,8 @@ def _guard_requests() -> None:
     get_child = root.ArchiveService.getChild
 
     def guarded(self: Any, name: Any, request: Any) -> Any:
-        fields = getattr(request, "fields", None)
-        files = None if fields is None else {item.name for item in getattr(fields, "list", None) or () if item.filename}
         try:
-            check_parameters(request.strargs, files)
+            check_parameters(request.strargs, _names_of_files(request))
         except BadRequestError as error:
             request.popSegments(name)
             return BadRequestPage(error)
@@ -173,6 +171,14 @@ def _guard_requests() -> None:
         return get_child(self, name, request)
 
     root.ArchiveService.getChild = guarded
+
+
+def _names_of_files(request: Any) -> set[str] | None:
+    """Names of the files sent with a request; None where it has no body. DaCHS 2.7 has them in ``fields``, 2.11 in ``files``."""
+    if hasattr(request, "files"):
+        return set(request.files) if request.method == b"POST" else None
+    fields = getattr(request, "fields", None)
+    return None if fields is None else {item.name for item in getattr(fields, "list", None) or () if item.filename}
 
 
 def _give_errors_a_status() -> None:
@@ -218,10 +224,12 @@ def _give_errors_a_status() -> None:
             base.ui.notifyFailure(failure)
         return dali.serveDALIError(request, failure.value, httpStatus=400 if callers else 500)
 
-    def async_failure(_self: Any, failure: Any, request: Any, httpCode: int = 400) -> Any:
+    def async_failure(_self: Any, failure: Any, request: Any, **code: int) -> Any:
         if isinstance(failure.value, svcs.Authenticate | svcs.SeeOther):
             return weberrors.renderDCErrorPage(failure, request)
-        return dali.serveDALIError(request, failure.value, httpStatus=404 if isinstance(failure.value, JobNotFound) else httpCode)
+        # DaCHS 2.7 calls it httpCode, 2.11 httpStatus
+        status = 404 if isinstance(failure.value, JobNotFound) else next(iter(code.values()), 400)
+        return dali.serveDALIError(request, failure.value, httpStatus=status)
 
     weberrors.getErrorPage = error_page
     syncrender.SyncRenderer._handleFailure = sync_failure  # noqa: SLF001
