@@ -47,6 +47,25 @@ def by_name(spectrum: Spectrum) -> dict[str, LineMeasurement]:
     return {one.line: one for one in measure_lines(prepare(spectrum), Z)}
 
 
+def test_a_doublet_that_is_not_resolved_is_one_line() -> None:
+    """[O II] at a resolving power of 300: two lines of strongly correlated fluxes would both be lost in their errors."""
+    ratio = {"[O II] 3727": 0.45, "[O II] 3730": 0.55}
+    found = []
+    for seed in range(12):
+        flux = np.ones(WAVE.size)
+        for name, share in ratio.items():
+            centre = REST[name] * (1 + Z)
+            width = np.hypot(1 / (2.3548 * 300), 100 / C) * centre
+            flux = flux + 20.0 * share * np.exp(-0.5 * ((WAVE - centre) / width) ** 2) / (np.sqrt(2 * np.pi) * width)
+        noisy = flux + 0.05 * np.random.default_rng(seed).standard_normal(WAVE.size)
+        spectrum = Spectrum("doublet", WAVE, noisy, np.full(WAVE.size, 0.05), 300.0)
+        found.append(by_name(spectrum)["[O II] 3727+3730"])
+    assert all(one.detected and one.snr > 8 for one in found)
+    assert abs(np.mean([(one.flux - 20.0) / one.flux_err for one in found])) < 0.7
+    # where they are resolved they are two
+    assert {"[O II] 3727", "[O II] 3730"} <= set(by_name(with_lines({}, 0.05, 1)))
+
+
 def test_flux_width_velocity_and_their_errors() -> None:
     truth = {"[O III] 5008": 12.0, "[O III] 4960": 4.0, "H beta": 5.0}
     found = [by_name(with_lines(truth, 0.05, seed)) for seed in range(24)]

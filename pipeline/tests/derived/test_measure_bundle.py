@@ -163,6 +163,7 @@ def test_the_rest_of_the_bundle_stays(done: SimpleNamespace) -> None:
     assert sum(used.get("prov:role") == "templates" for used in provenance["used"].values()) == 2
     assert not done.path.with_name("two.measured").exists()
     assert ("redshifts", 6, 6) in done.seen
+    assert ("rows", 6, 6) in done.seen
 
 
 def test_measured_again_it_is_the_same(done: SimpleNamespace, tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ class Journal:
             }  # fmt: skip
         self._stream.write(json.dumps(record, allow_nan=False) + "\n")
         self._stream.flush()
+        self.done.add(record["spectrum"])
 
     def records(self) -> Iterator[dict[str, Any]]:
         """All records, in the order of the bundle's spectra."""

@@ -23,7 +23,7 @@ from specola_pipeline.redshift.readers import read_spectra
 from specola_pipeline.redshift.run import in_chunks
 from specola_pipeline.redshift.templates import FILES
 
-__all__ = ["METHOD", "Options", "measure_bundle"]
+__all__ = ["METHOD", "Options", "measure_bundle", "open_bundle"]
 
 METHOD = "specola-pipeline redshift"
 """What the column method begins with; the version follows."""
@@ -71,7 +71,7 @@ def measure_bundle(
         There is something at the target (and not ``overwrite``), or a file of the source is not there.
     """
     report = progress or (lambda _what, _done, _total: None)
-    bundle = _open(source)
+    bundle = open_bundle(source)
     manifest = bundle.manifest
     if manifest is None:
         raise SpectrumError(f"{source}: found a bundle without spectra, expected one of kind spectra")
@@ -94,7 +94,8 @@ def measure_bundle(
     return counts
 
 
-def _open(source: Path) -> Bundle:
+def open_bundle(source: Path) -> Bundle:
+    """Open a bundle for reading. Raises SpectrumError where there is none."""
     path = source / "bundle.json"
     try:
         return Bundle(source, json.loads(path.read_text("utf-8")))

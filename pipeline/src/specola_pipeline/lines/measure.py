@@ -8,7 +8,7 @@ Errors are of the whole covariance, from the noise that the spectrum itself show
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -89,11 +89,27 @@ def _clusters(z: float, width: float, data: Prepared) -> list[list[Line]]:
         # Pixels on both sides of the line's centre and enough of them: a line at the end of a spectrum is not measured.
         if near.sum() < 3 or not data.wave[near][0] < wave < data.wave[near][-1]:
             continue
-        if clusters and np.log(line.wave / clusters[-1][-1].wave) * SPEED_OF_LIGHT < _TOGETHER * width:
+        if clusters and _blended(clusters[-1][-1], line, data):
+            clusters[-1][-1] = _blend(clusters[-1][-1], line)
+        elif clusters and np.log(line.wave / clusters[-1][-1].wave) * SPEED_OF_LIGHT < _TOGETHER * width:
             clusters[-1].append(line)
         else:
             clusters.append([line])
     return clusters
+
+
+def _blended(one: Line, other: Line, data: Prepared) -> bool:
+    """Whether two lines of one ion are nearer than half a resolution element: their fluxes can not be told apart."""
+    ions = [line.name.rpartition(" ")[0] for line in (one, other)]
+    near = np.log(other.wave / one.wave) < 0.5 * 2.3548 * data.sigma
+    return bool(near and ions[0] == ions[1] and one.group == other.group != "")
+
+
+def _blend(one: Line, other: Line) -> Line:
+    """The two as one, at the mean of their wavelengths weighted by their ratio."""
+    ratio = one.ratio + other.ratio
+    wave = (one.wave * one.ratio + other.wave * other.ratio) / ratio
+    return replace(one, name=f"{one.name}+{other.name.rpartition(' ')[2]}", wave=wave, ratio=ratio)
 
 
 class _Model:
