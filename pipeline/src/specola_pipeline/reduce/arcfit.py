@@ -31,7 +31,7 @@ _COMA = 0.3
 _ENOUGH = 1e-4
 """Relative gain of chi-square below which steps end: a step then moves the map by far less than its error."""
 
-_BLOCKS, _COLUMNS = 16, 8
+_BLOCKS, _COLUMNS = 8, 8
 """Blocks of columns a slit is divided into, and how many columns one may have: lines must lean little within one."""
 
 _UNRESOLVED = 0.7

@@ -267,11 +267,20 @@ def _row_leverage(
 
 @njit(cache=True)
 def evaluate(
-    data: Array, weight: Array, place: Array, gain: Array, profiles: Array, coefficients: Array, inverse: Array, floor: float
+    data: Array,
+    weight: Array,
+    place: Array,
+    gain: Array,
+    profiles: Array,
+    coefficients: Array,
+    inverse: Array,
+    floor: float,
+    errors: bool,
 ) -> tuple[Array, Array, Array, Array]:
     """Sky model and leverage of each pixel, flux and variance of each object and row.
 
-    Arguments are as in :func:`accumulate`; *inverse* is that of :func:`selected_inverse`. The variance of a flux holds the noise
+    Arguments are as in :func:`accumulate`; *inverse* is that of :func:`selected_inverse`. Without *errors* it is not looked at:
+    leverages are zero and variances those of the row's own noise, at a third of the cost. The variance of a flux holds the noise
     of its row and that of the fitted sky; the leverage of a pixel is the part of its own noise that the model follows, so that
     residuals have variance ``(1 - leverage) / weight``. A row without usable pixels has flux NaN and variance infinity.
     """
@@ -288,6 +297,9 @@ def evaluate(
         for k in range(objects):
             by_sky = solved[k, :width]
             flux[k, row] = (solved[k, width:] * right[width:]).sum() - (by_sky * coefficients[first : first + width]).sum()
-            variance[k, row] = solved[k, width + k] + _band_form(by_sky, by_sky, inverse, first)
-        _row_leverage(weight, place, gain, profiles, solved, inverse, leverage, row, first)
+            variance[k, row] = solved[k, width + k]
+            if errors:
+                variance[k, row] += _band_form(by_sky, by_sky, inverse, first)
+        if errors:
+            _row_leverage(weight, place, gain, profiles, solved, inverse, leverage, row, first)
     return sky, leverage, flux, variance

@@ -53,13 +53,13 @@ def slit_flat(
     weight = np.where(usable & (variance > 0), 1.0 / np.where(variance > 0, variance, 1.0), 0.0)
     none = np.zeros((0, *flat.shape))
     illumination = np.ones_like(flat)
-    lamp = fit_slit(flat, weight, rows_at, none, illumination, step=_LAMP_STEP)
+    lamp = fit_slit(flat, weight, rows_at, none, illumination, step=_LAMP_STEP, errors=False)
     for _ in range(2):
         spectrum = np.maximum(lamp.sky / illumination, 1e-6)
         ratio, ratio_weight = flat / spectrum, weight * spectrum**2
         ratio_weight = np.where(np.abs(ratio - 1) < 0.8, ratio_weight, 0.0)
         illumination = np.clip(_along_slit(ratio, ratio_weight, position), 0.05, 5.0)
-        lamp = fit_slit(flat, weight, rows_at, none, illumination, step=_LAMP_STEP)
+        lamp = fit_slit(flat, weight, rows_at, none, illumination, step=_LAMP_STEP, errors=False)
     model = np.maximum(lamp.sky, 1e-6)
     own = np.where(usable, flat / model, 1.0)
     noise = np.where(usable, variance / model**2, np.inf)
@@ -80,8 +80,8 @@ def _along_slit(ratio: Array, weight: Array, position: Array) -> Array:
     """Slit function at each pixel: a spline of the place along the slit, outliers clipped."""
     turned, turned_weight, place = ratio.T, weight.T.copy(), position.T
     none = np.zeros((0, *turned.shape))
-    model = fit_slit(turned, turned_weight, place, none, step=1.0).sky
+    model = fit_slit(turned, turned_weight, place, none, step=1.0, errors=False).sky
     pull = (turned - model) * np.sqrt(turned_weight)
     limit = 5 * max(float(mad_std(pull[turned_weight > 0])), 1.0)
     turned_weight[np.abs(pull) > limit] = 0.0
-    return np.asarray(fit_slit(turned, turned_weight, place, none, step=1.0).sky.T)
+    return np.asarray(fit_slit(turned, turned_weight, place, none, step=1.0, errors=False).sky.T)

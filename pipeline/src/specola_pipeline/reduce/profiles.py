@@ -5,16 +5,16 @@ A profile is the part of an object's light that falls on each pixel of a detecto
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numba import njit
 from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
-from scipy import ndimage, optimize
+from scipy import ndimage
 
-from specola_pipeline.reduce.robust import mad_std
+from specola_pipeline.reduce.robust import mad_std, median
 from specola_pipeline.reduce.sky import fit_slit
 
 __all__ = ["Trace", "collapse", "detect", "empirical_profile", "find_objects", "follow", "gaussian_profile"]
@@ -54,10 +54,9 @@ def collapse(residual: Array, weight: Array, position: Array, step: float = 0.5)
     index = block[:, None] * count + bins
     total = np.bincount(index[usable], weight[usable], minlength=blocks * count).reshape(blocks, count)
     light = np.bincount(index[usable], (weight * residual)[usable], minlength=blocks * count).reshape(blocks, count)
-    with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of bins without a usable pixel
+    with np.errstate(invalid="ignore", divide="ignore"):  # of bins without a usable pixel
         mean = light / total
-        pull = (mean - np.nanmedian(mean, axis=0)) * np.sqrt(total)
+        pull = (mean - median(mean, 0)) * np.sqrt(total)
     scale = np.maximum(mad_std(np.where(total > 0, pull, np.nan), axis=0), 1.0)
     keep = (total > 0) & (np.abs(pull) < 4 * scale[None, :])
     norm = np.where(keep, total, 0.0).sum(axis=0)
@@ -133,14 +132,46 @@ def gaussian_width(places: Array, light: Array, error: Array, at: float, first: 
     if near.sum() < 6:
         return at, first
 
-    def model(p: Array) -> Array:
-        shape = np.exp(-0.5 * ((places[near] - p[1]) / p[2]) ** 2)
-        return np.asarray((p[0] * shape + p[3] - light[near]) / error[near])
+    return _fit_gaussian(places[near], light[near], 1.0 / error[near] ** 2, at, first)
 
-    start = [max(float(light[near].max()), 1e-9), at, first, 0.0]
-    bounds = ([0.0, at - first, 0.6, -np.inf], [np.inf, at + first, 4 * first, np.inf])
-    result = optimize.least_squares(model, start, bounds=bounds, x_scale=[start[0], 1.0, 1.0, start[0]])
-    return float(result.x[1]), float(result.x[2])
+
+@njit(cache=True)
+def _fit_gaussian(x: Array, light: Array, weight: Array, at: float, first: float) -> tuple[float, float]:
+    """Centre (within *first* of *at*) and sigma (0.6 to 4 *first*) of a Gaussian on a constant, by damped Gauss-Newton steps."""
+    best, damping = np.array([np.max(light), at, first, 0.0]), 1e-3
+    trial, lowest = best.copy(), np.inf
+    matrix, right = np.zeros((4, 4)), np.zeros(4)
+    kept_matrix, kept_right, row = matrix.copy(), right.copy(), np.zeros(4)
+    for _ in range(40):
+        matrix[:], right[:], chi = 0.0, 0.0, 0.0
+        for i in range(x.size):
+            z = (x[i] - trial[1]) / trial[2]
+            shape = np.exp(-0.5 * z * z)
+            row[0], row[1], row[2], row[3] = shape, trial[0] * shape * z / trial[2], trial[0] * shape * z * z / trial[2], 1.0
+            miss = light[i] - trial[0] * shape - trial[3]
+            chi += weight[i] * miss * miss
+            for a in range(4):
+                right[a] += weight[i] * row[a] * miss
+                for b in range(4):
+                    matrix[a, b] += weight[i] * row[a] * row[b]
+        if chi <= lowest:
+            done = lowest - chi < 1e-9 * chi
+            best[:], lowest, damping = trial, chi, damping * 0.2
+            kept_matrix[:], kept_right[:] = matrix, right
+            if done:
+                break
+        else:
+            damping *= 10.0
+            if damping > 1e8:
+                break
+        system = kept_matrix.copy()
+        for a in range(4):
+            system[a, a] += damping * kept_matrix[a, a] + 1e-30
+        trial[:] = best + np.linalg.solve(system, kept_right)
+        trial[0] = max(trial[0], 1e-9)
+        trial[1] = min(max(trial[1], at - first), at + first)
+        trial[2] = min(max(trial[2], 0.6), 4.0 * first)
+    return best[1], best[2]
 
 
 def follow(
@@ -220,7 +251,7 @@ def empirical_profile(
     shape_weight = np.where(inside, weight * (smooth / sigma) ** 2, 0.0)
     model = np.zeros_like(residual)
     for _ in range(3):
-        fit = fit_slit(shape.T, shape_weight.T, 4.0 * z.T, np.zeros((0, *shape.T.shape)), step=1.6)
+        fit = fit_slit(shape.T, shape_weight.T, 4.0 * z.T, np.zeros((0, *shape.T.shape)), step=1.6, errors=False)
         model = fit.sky.T
         pull = (shape - model) * np.sqrt(shape_weight)
         shape_weight = np.where(np.abs(pull) > 5 * max(float(mad_std(pull[inside])), 1.0), 0.0, shape_weight)

@@ -48,13 +48,21 @@ class SkyFit:
 
 
 def fit_slit(
-    data: Array, weight: Array, rows_at: Array, profiles: Array, gain: Array | None = None, step: float = KNOT_STEP
+    data: Array,
+    weight: Array,
+    rows_at: Array,
+    profiles: Array,
+    gain: Array | None = None,
+    step: float = KNOT_STEP,
+    *,
+    errors: bool = True,
 ) -> SkyFit:
     """Fit sky and objects of a slit together.
 
     *data* and *weight* (inverse variance, 0 where masked) have shape (rows, columns), *rows_at* says at which reference row each
     pixel's wavelength lies, *profiles* (objects, rows, columns) sum to one over the columns, *gain* is the slit function (1 where
-    the flat field took it out). *step* is the distance of knots. Raises ValueError where no pixel can be used.
+    the flat field took it out). *step* is the distance of knots. Without *errors* leverages are zero and variances
+    lack the sky's: for what is fitted again. Raises ValueError where no pixel can be used.
     """
     usable = weight > 0
     if not usable.any():
@@ -75,8 +83,10 @@ def fit_slit(
     _penalise(matrix, typical * usable.sum() / size)
     factor = banded.banded_cholesky(matrix)
     coefficients = banded.banded_solve(factor, rhs)
-    inverse = banded.selected_inverse(factor)
-    sky, leverage, flux, variance = banded.evaluate(clean, weight, place, gain, profiles, coefficients, inverse, _FLOOR * typical)
+    inverse = banded.selected_inverse(factor) if errors else factor
+    sky, leverage, flux, variance = banded.evaluate(
+        clean, weight, place, gain, profiles, coefficients, inverse, _FLOOR * typical, errors
+    )
     objects = np.einsum("kyx,ky->yx", profiles, np.nan_to_num(flux)) if len(profiles) else np.zeros_like(sky)
     return SkyFit(sky, objects, leverage, gain * _slope(coefficients, place, step), flux, variance)
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from specola_pipeline.reduce import profiles
 from specola_pipeline.reduce.cosmic import find_cosmics
 from specola_pipeline.reduce.flats import SlitFlat
-from specola_pipeline.reduce.robust import mad_std
+from specola_pipeline.reduce.robust import mad_std, running_median
 from specola_pipeline.reduce.sky import SkyFit, fit_slit, line_shift, slit_terms
 from specola_pipeline.reduce.traces import Slit
 
@@ -63,9 +62,9 @@ class SlitSolver:
         response = self.flat.response
         return np.asarray((self.read + electrons) / response**2 + (electrons / response) ** 2 * self.flat.relative_variance)
 
-    def _solve(self, use: NDArray[np.bool_]) -> SkyFit:
+    def _solve(self, use: NDArray[np.bool_], *, errors: bool = False) -> SkyFit:
         weight = np.where(use, 1.0 / self.variance, 0.0)
-        return fit_slit(self.data, weight, self.rows_at, self.profiles, self.gain)
+        return fit_slit(self.data, weight, self.rows_at, self.profiles, self.gain, errors=errors)
 
     def _update_noise(self) -> None:
         self.variance = self._noise(np.maximum((self.fit.sky + self.fit.objects) * self.flat.response, 0.0))
@@ -80,7 +79,7 @@ class SlitSolver:
             use = self.usable & (np.abs(pull) < 3.5 * max(float(mad_std(pull[self.usable])), 1.0))
         residual = self.data - self.fit.sky
         pull = np.where(self.usable, residual / np.sqrt(self.variance), 0.0)
-        continuum = ndimage.median_filter(pull, size=(31, 1), mode="nearest")
+        continuum = running_median(pull, 31)
         self.cosmic = find_cosmics(pull - continuum, self.usable, continuum, threshold=8.0)
         weight = np.where(self.usable & ~self.cosmic, 1.0 / self.variance, 0.0)
         traces = profiles.find_objects(residual, weight, self.position, self.slit.rows[0], seeing, most)
@@ -122,7 +121,7 @@ class SlitSolver:
                 away = np.where(self._away(6.0), weight, 0.0)
                 if (away > 0).sum() > 0.3 * self.usable.sum():
                     self.gain = self.gain * (1 + np.clip(slit_terms(self.fit, self.data, away, self.across), -0.05, 0.05))
-        self.fit = self._solve(self.usable & ~self.cosmic)
+        self.fit = self._solve(self.usable & ~self.cosmic, errors=True)
 
     def _find_cosmics(self) -> None:
         noise = np.sqrt(self.variance)
