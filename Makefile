@@ -1,6 +1,6 @@
 # Specola. The first thing to try: make demo
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test bench bench-cone bench-query bench-release bench-redshift check clean
+.PHONY: help setup demo up down test bench bench-cone bench-query bench-release bench-redshift bench-reduction check clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -38,6 +38,10 @@ bench-release: ## measure freeze, stage and promote beside plain copying and COP
 bench-redshift: ## measure redshifts beside redrock on real spectra (half an hour; BENCH='--redrock-every 8' for less)
 	@bin/house --test --extras test setup
 	@bin/house --test --extras test run python -m bench.redshift $(BENCH)
+
+bench-reduction: ## measure the reduction against the simulator's truth (BENCH='--seeds 11 --slits 20' for less)
+	@bin/house --test --extras test setup
+	@bin/house --test --extras test run python -m bench.reduction $(BENCH)
 
 check: ## ruff, mypy, import-linter, dependency audit
 	@bin/house --test --extras test,check setup
