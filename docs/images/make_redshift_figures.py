@@ -51,7 +51,7 @@ def main() -> None:
         axes.text(place, top * (0.97 - 0.09 * (number % 3)), words, color="tab:blue", fontsize=7, ha="center", va="top")
     unit = header["TUNIT2"]
     axes.set(ylim=(-0.1 * top, top), xlabel=f"wavelength [Å], {header['WAVEMED']}", ylabel=f"flux [{unit}]")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.36, 0.8), fontsize=8)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.52, 0.85), fontsize=8)
     figure.savefig(HERE / "redshift-lines.png", dpi=90)
 
 
