@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.polynomial import Polynomial
 
 from specola_pipeline.reduce import banded
 from specola_pipeline.reduce.cosmic import find_cosmics
 from specola_pipeline.reduce.sky import fit_slit, line_shift
 from specola_pipeline.reduce.skylines import fit_lines
+from specola_pipeline.reduce.traces import Slit, trace_slits
 
 
 def slit(seed=1, rows=1200, columns=30, flux=80.0):
@@ -109,3 +111,12 @@ def test_cosmic_rays_are_found_and_smooth_light_is_not():
     y, x = np.mgrid[:200, :40]
     source = 12 * np.exp(-0.5 * (((y - 100) / 3) ** 2 + ((x - 20) / 3) ** 2))
     assert not find_cosmics(source, np.ones(source.shape, bool), np.zeros(source.shape)).any()
+
+
+def test_a_slit_whose_one_edge_is_off_the_detector_is_placed_by_the_other():
+    flat = np.where(np.arange(60) < 30, 1000.0, 10.0) * np.ones((640, 1))
+    (slit,) = trace_slits(flat, [Slit(1, (0, 640), Polynomial([-5.0]), Polynomial([28.0]))])
+    assert not slit.traced
+    assert any("left edge is not seen" in word for word in slit.odd)
+    assert abs(slit.right(300.0) - 29.5) < 0.2
+    assert abs(slit.left(300.0) - (-5.0 + 1.5)) < 0.2

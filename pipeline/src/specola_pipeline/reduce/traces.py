@@ -108,7 +108,9 @@ def _trace_slit(gradient: Array, slit: Slit, shift: float, reach: float, degree:
             odd.append(f"the {name} edge is not seen in the flat")
             seen = found[other]
             expected = getattr(slit, name)
-            found[name] = expected + shift if seen is None else expected + (seen - getattr(slit, other))
+            found[name] = (
+                expected + shift if seen is None else expected + (seen.convert(domain=expected.domain) - getattr(slit, other))
+            )
     left, right = found["left"], found["right"]
     traced = len(odd) == len(slit.odd)
     if left is not None and right is not None:
