@@ -26,9 +26,11 @@ from bench.clock import Clock, Spent
 from bench.dachs import bare_copy, dachs_imp
 from bench.memory import write_tiny
 from ingest.check import ReadFiles, check_bundle
-from ingest.load import ingest_bundle, loaded_releases, remove_release
+from ingest.load import ingest_bundle
 from ingest.mock.setup import Mock
 from ingest.mock.survey import write_mock
+from ingest.present import loaded_releases
+from ingest.removal import remove_release
 from ops.house import Archive, House
 from ops.raising import lower, raise_house
 from specola_bundle.bundle import Bundle

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from ingest.load import ingest_bundle, remove_release
+from ingest.load import ingest_bundle
 from ingest.loader import Loader
 from ingest.mock.setup import Mock
 from ingest.mock.survey import write_mock
+from ingest.removal import remove_release
 from ops.house import House
 from specola_bundle.bundle import BundleWriter
 from specola_bundle.specfile import SpectrumData, write_spectrum

@@ -26,7 +26,7 @@ from rich.table import Table
 
 from bench.asking import Asked, Question, ask, best
 from bench.stock import stock_dachs
-from ingest.load import loaded_releases
+from ingest.present import loaded_releases
 from ops.house import Archive, House
 
 RESULTS = Path(__file__).with_name("results") / "query.json"

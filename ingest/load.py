@@ -9,25 +9,22 @@ docs/decisions/0010-one-transaction.md says why.
 
 from __future__ import annotations
 
-import fcntl
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pyarrow.parquet as pq
 
-from ingest.announce import announce
-from ingest.bulk.listing import FOLDER, refresh_listing
+from ingest.bulk.listing import FOLDER
 from ingest.check import ReadFiles, check_bundle
 from ingest.definitions import note_definitions
 from ingest.errors import IngestError, ReleaseError
 from ingest.fingerprint import Fingerprints, fingerprint_query
 from ingest.loader import Loader
+from ingest.present import change_lock, loaded_releases, remove_files, tell
 from ingest.products import Progress, stage_products
 from ingest.rd import ServiceTests, published_title, rd_id, release_rd
 from ingest.rows import copy_columns, copy_stream, product_columns, product_stream
@@ -36,16 +33,7 @@ from ops.house import Archive
 from specola_bundle.bundle import Bundle, write_whole
 from specola_bundle.registry import FILES
 
-__all__ = [
-    "Approve",
-    "Ingested",
-    "change_lock",
-    "follow",
-    "ingest_bundle",
-    "loaded_releases",
-    "remove_release",
-    "remove_releases",
-]
+__all__ = ["Approve", "Ingested", "ingest_bundle"]
 
 Approve = Callable[[Fingerprints], None]
 """Called with what is in the tables, after COPY and before the commit; where it raises an IngestError nothing is changed."""
@@ -60,26 +48,6 @@ class Ingested:
     """Rows of each table of the release."""
     already: bool
     """True where the very same bundle was in the archive before; nothing was done then."""
-
-
-def loaded_releases(archive: Archive, *, settled: bool = False) -> dict[str, str]:
-    """Schema and bundle checksum of every release in the archive.
-
-    With ``settled`` wait for the end of a change that is under way: a loader may outlive the ingest that started it by a
-    moment, and be just about to commit.
-    """
-    try:
-        with psycopg2.connect(archive.dsn) as connection, connection.cursor() as cursor:
-            if settled:
-                cursor.execute("SELECT pg_advisory_xact_lock(hashtext('specola ingest'))")
-            cursor.execute("SELECT to_regclass('specola.releases')")
-            found = cursor.fetchone()
-            if found is None or found[0] is None:
-                return {}
-            cursor.execute("SELECT schema_name, bundle FROM specola.releases")
-            return dict(cursor.fetchall())
-    except psycopg2.Error as error:
-        raise IngestError(f"the {archive.name} archive's database: {str(error).strip()}; is it up (`specola status`)?") from error
 
 
 def ingest_bundle(
@@ -141,7 +109,7 @@ def ingest_bundle(
         finally:
             _discard_preparations(bundle, archive)
         note_definitions(archive, bundle.schema)
-        _tell(archive, bundle.schema)
+        tell(archive, bundle.schema)
     return Ingested(bundle.schema, rows, already=False)
 
 
@@ -154,8 +122,8 @@ def _clean_up(bundle: Bundle, archive: Archive, error: Exception) -> None:
     if present == bundle.identity:
         return
     if present is None:
-        _remove_files(archive, bundle.schema)
-        _tell(archive, bundle.schema)
+        remove_files(archive, bundle.schema)
+        tell(archive, bundle.schema)
     if isinstance(error, IngestError):
         raise error
     raise IngestError(f"the disk refused, and the archive is as before: {error}") from error
@@ -168,111 +136,22 @@ def _discard_preparations(bundle: Bundle, archive: Archive) -> None:
         shutil.rmtree(incoming(archive) / name, ignore_errors=True)
 
 
-def remove_release(schema: str, archive: Archive, *, withdrawn: str | None = None) -> None:
-    """Take a release out of an archive: tables, services, files. The registry keeps its records as deleted.
-
-    With ``withdrawn``, a reason, the archive remembers in its table specola.withdrawn that it had the release, and takes in
-    none of this name again.
-
-    Raises
-    ------
-    ReleaseError
-        The archive has no such release.
-    """
-    remove_releases([schema], archive, withdrawn=withdrawn)
-
-
-def remove_releases(schemas: Collection[str], archive: Archive, *, withdrawn: str | None = None) -> None:
-    """Take several releases out of an archive in one transaction, all or none; as `remove_release` does with one.
-
-    Raises
-    ------
-    ReleaseError
-        The archive does not have one of them.
-    """
-    with change_lock(archive):
-        present = set(loaded_releases(archive, settled=True))
-        for schema in schemas:
-            if schema not in present:
-                raise ReleaseError(
-                    f"the {archive.name} archive: found no release {schema!r}; `specola releases` lists what there is"
-                )
-        surveys = sorted({survey_of(schema) for schema in schemas})
-        views = [SurveyViews.of(archive, survey, present - set(schemas)) for survey in surveys]
-        try:
-            with Loader(archive) as loader:
-                for schema in schemas:
-                    loader.say({"remove": rd_id(schema), "schema": schema, "withdrawn": withdrawn})
-                for one in views:
-                    one.make(loader)
-                for one in views:
-                    one.put()
-                loader.say({"commit": True})
-        except IngestError:
-            left = set(loaded_releases(archive, settled=True))
-            if left.issuperset(schemas):
-                for survey in surveys:
-                    SurveyViews.of(archive, survey, left).restore()
-                raise
-        for schema in schemas:
-            _remove_files(archive, schema)
-            _tell(archive, schema)
-
-
-def follow(archive: Archive, schema: str) -> None:
-    """Have files, servers and lists follow the database after a change of a release that was interrupted; may be repeated."""
-    with change_lock(archive):
-        if schema not in loaded_releases(archive, settled=True):
-            _remove_files(archive, schema)
-        _tell(archive, schema)
-
-
-def _tell(archive: Archive, schema: str) -> None:
-    announce(archive, rd_id(schema))
-    views = SurveyViews.of(archive, survey_of(schema), set(loaded_releases(archive)))
-    views.restore()
-    views.settle()
-    # The release did come or go, whatever becomes of the list, which `specola up` and the next change write anew.
-    with suppress(OSError):
-        refresh_listing(archive)
-
-
 def _make_download(bundle: Bundle, archive: Archive, part: Path, progress: Progress | None) -> None:
     from ingest.bulk.export import export_release  # HEALPix and the like, only where files are made
 
     export_release(bundle, part / FOLDER, url=archive.url, publisher=archive.title, overwrite=True, progress=progress)
 
 
-def _remove_files(archive: Archive, schema: str) -> None:
-    """Remove RD and files of a release that is not in the database."""
-    shutil.rmtree(archive.inputs / schema, ignore_errors=True)
-    shutil.rmtree(archive.products / schema, ignore_errors=True)
-
-
 def _already(bundle: Bundle, archive: Archive, present: str) -> Ingested:
     if present == bundle.identity:
         # An ingest that was killed right after its commit has told nobody.
-        _tell(archive, bundle.schema)
+        tell(archive, bundle.schema)
         return Ingested(bundle.schema, bundle.description["counts"], already=True)
     raise ReleaseError(
         f"{bundle.path / 'bundle.json'}: found release {bundle.schema}, expected one the archive does not have:"
         f" it has a release of this name with another content (bundle {present[:12]}…, this one {bundle.identity[:12]}…);"
         " a release never changes, so give the new one another name"
     )
-
-
-@contextmanager
-def change_lock(archive: Archive) -> Iterator[None]:
-    """One ingest into an archive at a time on this machine; the database holds the same lock for other machines."""
-    archive.products.parent.mkdir(parents=True, exist_ok=True)
-    with (archive.products.parent / f"{archive.name}.lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ReleaseError(
-                f"{stream.name}: found another ingest into the {archive.name} archive at work; wait for its end"
-            ) from None
-        yield
 
 
 def _service_tests(bundle: Bundle) -> ServiceTests:
@@ -341,7 +220,7 @@ def _load(
         approve({name: {"rows": rows, "sum": total} for name, (rows, total) in answers.items()})
     views = SurveyViews.of(archive, survey_of(bundle.schema), set(loaded_releases(archive)), coming={bundle.schema: rd / "q.rd"})
     views.make(loader)
-    _remove_files(archive, bundle.schema)
+    remove_files(archive, bundle.schema)
     part.rename(archive.products / bundle.schema)
     rd.rename(archive.inputs / bundle.schema)
     views.put()

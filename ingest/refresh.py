@@ -12,8 +12,8 @@ from ingest.announce import announce
 from ingest.bulk.listing import refresh_listing
 from ingest.definitions import follows_definitions, note_definitions
 from ingest.errors import IngestError
-from ingest.load import change_lock, loaded_releases
 from ingest.loader import Loader
+from ingest.present import change_lock, loaded_releases
 from ingest.rd import rd_id
 from ingest.surveys import SurveyViews, survey_of
 from ops.house import Archive

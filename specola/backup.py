@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.errors import ReleaseError
-from ingest.load import change_lock
+from ingest.present import change_lock
 from ops.clusters import programs
 from ops.errors import CommandError, OpsError
 from ops.house import House

@@ -24,10 +24,12 @@ import requests
 
 from ingest.bulk.publish import publish_bulk
 from ingest.check import check_bundle
-from ingest.load import ingest_bundle, loaded_releases, remove_release
+from ingest.load import ingest_bundle
 from ingest.mock.setup import Mock
 from ingest.mock.survey import write_mock
+from ingest.present import loaded_releases
 from ingest.readers import catalogue, desi, pandora, sdp, sdss, vandels
+from ingest.removal import remove_release
 from ops.house import Archive, House
 from ops.raising import lower, raise_house
 from specola_bundle.survey import load_survey

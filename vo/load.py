@@ -158,6 +158,8 @@ class Loader:
         self._read(rd_id)
         views = [table for table in self._tables.values() if table.tableDef.viewStatement]
         for view in reversed(views):
+            # takes it out of ivoa.obscore, where it is in it
+            view.runScripts("beforeDrop")
             self._connection.execute(f"DROP VIEW IF EXISTS {view.tableName}")
         for table in self._tables.values():
             if table in views:

@@ -6,7 +6,7 @@ from ingest.bulk.export import Exported, export_release
 from ingest.bulk.listing import FOLDER, refresh_listing
 from ingest.errors import ReleaseError
 from ingest.findings import Progress
-from ingest.load import change_lock, loaded_releases
+from ingest.present import change_lock, loaded_releases
 from ops.house import Archive
 from specola_bundle.bundle import Bundle
 

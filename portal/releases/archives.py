@@ -12,8 +12,10 @@ from ingest.check import check_bundle
 from ingest.errors import IngestError, ReleaseError
 from ingest.findings import Progress
 from ingest.fingerprint import Fingerprints, differences, fingerprints
-from ingest.load import follow, ingest_bundle, loaded_releases, remove_release
+from ingest.load import ingest_bundle
+from ingest.present import follow, loaded_releases
 from ingest.products import placed_files
+from ingest.removal import remove_release
 from ops.house import Archive
 from portal.releases.models import Release
 from specola_bundle.bundle import Bundle, sha256_of

@@ -113,7 +113,7 @@ def releases(
     as_json: Json = False,
 ) -> None:
     """List the releases in an archive."""
-    from ingest.load import loaded_releases
+    from ingest.present import loaded_releases
 
     archive = House.from_environment().archive("staging" if staging else "public")
     found = loaded_releases(archive)
@@ -132,7 +132,7 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Take releases out of an archive, with their files; all or none. The registry remembers them as deleted."""
-    from ingest.load import remove_releases
+    from ingest.removal import remove_releases
 
     archive = House.from_environment().archive("staging" if staging else "public")
     releases = list(dict.fromkeys(releases))

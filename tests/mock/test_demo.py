@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ingest.load import ingest_bundle, loaded_releases, remove_release
+from ingest.load import ingest_bundle
 from ingest.mock.setup import Mock
 from ingest.mock.survey import write_mock
+from ingest.present import loaded_releases
+from ingest.removal import remove_release
 from ops.house import Archive, House
 from specola.cli import app
 from specola.commands import demo

@@ -18,8 +18,10 @@ import requests
 from astropy.io import fits
 
 from ingest.check import check_bundle
-from ingest.load import ingest_bundle, loaded_releases, remove_release
+from ingest.load import ingest_bundle
+from ingest.present import loaded_releases
 from ingest.readers import pandora
+from ingest.removal import remove_release
 from ops.house import Archive
 from specola_bundle.sdp.validate import validate
 from specola_bundle.survey import load_survey

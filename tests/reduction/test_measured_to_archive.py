@@ -19,10 +19,12 @@ from astropy.table import Table
 
 from ingest.assemble import DESCRIBED_BY_TABLES, Source, assemble
 from ingest.check import check_bundle
-from ingest.load import ingest_bundle, loaded_releases, remove_release
+from ingest.load import ingest_bundle
 from ingest.mock.setup import Mock
 from ingest.mock.survey import write_mock
+from ingest.present import loaded_releases
 from ingest.readers import vandels
+from ingest.removal import remove_release
 from ops.house import Archive
 from specola_bundle.survey import load_survey
 

@@ -20,7 +20,10 @@ import requests
 from astropy.io import fits
 from astropy.table import Table
 
-from ingest.load import ingest_bundle, loaded_releases, remove_release
+from ingest.load import ingest_bundle
+from ingest.present import loaded_releases
+from ingest.refresh import refresh_releases
+from ingest.removal import remove_release
 from ops.house import Archive
 from specola_bundle.registry import standard_tables
 from tests.ingest.load.releases import query, write_release
@@ -252,3 +255,15 @@ def test_images_are_in_obscore_and_siap(release: SimpleNamespace, archive: Archi
             file = web.get(row["access_url"])
             assert file.headers["Content-Type"] == row["access_format"]
             assert -(-len(file.content) // 1024) == row["access_estsize"]
+
+
+def test_images_follow_changed_definitions(release: SimpleNamespace, archive: Archive) -> None:
+    """Their view is part of ivoa.obscore, which would not let go of it."""
+    tap = pyvo.dal.TAPService(f"{archive.url}/tap")
+    images = f"SELECT obs_publisher_did, access_url FROM ivoa.obscore WHERE source_table='{SCHEMA}.images' ORDER BY 1"
+    before = tap.run_sync(images).to_table()
+    assert len(before) > 0
+    (archive.inputs / SCHEMA / "definitions").unlink()
+    assert SCHEMA in refresh_releases(archive, lambda _: None)
+    # another text, so that it is not the answer of a minute ago
+    assert tap.run_sync(images + " ASC").to_table().pformat() == before.pformat()

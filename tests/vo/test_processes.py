@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import pyvo
 import requests
 
-from ingest.load import ingest_bundle, remove_release
+from ingest.load import ingest_bundle
 from ingest.mock.setup import Mock
 from ingest.mock.survey import describe, write_mock
+from ingest.removal import remove_release
 from ops.house import Archive
 
 QUERY = {"LANG": "ADQL", "FORMAT": "csv"}

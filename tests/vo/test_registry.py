@@ -15,7 +15,8 @@ import pytest
 import requests
 from lxml import etree
 
-from ingest.load import ingest_bundle, remove_release
+from ingest.load import ingest_bundle
+from ingest.removal import remove_release
 from ops.house import Archive
 from specola.vocheck.schemas import xsd_errors
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ingest.load import loaded_releases, remove_release
+from ingest.present import loaded_releases
+from ingest.removal import remove_release
 from ops.house import Archive
 
 

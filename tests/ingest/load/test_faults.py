@@ -18,7 +18,9 @@ import pytest
 
 import ingest.load
 from ingest.errors import BundleError, IngestError, ReleaseError
-from ingest.load import ingest_bundle, loaded_releases, remove_release
+from ingest.load import ingest_bundle
+from ingest.present import loaded_releases
+from ingest.removal import remove_release
 from ops.house import Archive, House
 from specola_bundle.bundle import CONTRACT, Bundle, sha256_of
 from tests.ingest.load.releases import footprint, snapshot, write_release

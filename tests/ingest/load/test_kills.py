@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.load import ingest_bundle, remove_release
+from ingest.load import ingest_bundle
+from ingest.removal import remove_release
 from ops.house import Archive, House
 from tests.ingest.load.driver import POINTS
 from tests.ingest.load.releases import footprint, snapshot, write_release

@@ -12,7 +12,9 @@ import pytest
 
 from ingest.check import check_bundle
 from ingest.errors import ReleaseError
-from ingest.load import ingest_bundle, loaded_releases, remove_release
+from ingest.load import ingest_bundle
+from ingest.present import loaded_releases
+from ingest.removal import remove_release
 from ingest.rows import copy_stream
 from ops.house import Archive
 from specola_bundle.bundle import Bundle, BundleWriter

@@ -13,7 +13,8 @@ import pytest
 import pyvo
 
 from ingest.announce import announce
-from ingest.load import ingest_bundle, remove_release
+from ingest.load import ingest_bundle
+from ingest.removal import remove_release
 from ops.house import Archive
 from specola_bundle.registry import Column
 from tests.ingest.load.releases import write_release

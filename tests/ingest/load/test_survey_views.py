@@ -13,9 +13,11 @@ import requests
 from lxml import etree
 
 from ingest.errors import IngestError, ReleaseError
-from ingest.load import ingest_bundle, loaded_releases, remove_release, remove_releases
+from ingest.load import ingest_bundle
 from ingest.loader import Loader
+from ingest.present import loaded_releases
 from ingest.refresh import refresh_releases
+from ingest.removal import remove_release, remove_releases
 from ingest.survey_rd import survey_rd
 from ingest.surveys import RESERVED, SurveyViews
 from ops.house import Archive

@@ -10,7 +10,8 @@ import psycopg2
 import pytest
 import requests
 
-from ingest.load import ingest_bundle, remove_releases
+from ingest.load import ingest_bundle
+from ingest.removal import remove_releases
 from ops.house import House
 from tests.ingest.load.releases import write_release
 from tests.support.portal import make_people, session

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from ingest.load import loaded_releases, remove_releases
+from ingest.present import loaded_releases
+from ingest.removal import remove_releases
 from ops.house import House
 from tests.ingest.load.releases import SURVEY
 

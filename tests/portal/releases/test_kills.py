@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ingest.load import loaded_releases
+from ingest.present import loaded_releases
 from ops.house import House
 from tests.ingest.load.releases import footprint, snapshot, write_release
 from tests.portal.releases.conftest import fresh_name

@@ -10,7 +10,8 @@ import pytest
 import requests
 
 from ingest.errors import ReleaseError
-from ingest.load import ingest_bundle, loaded_releases
+from ingest.load import ingest_bundle
+from ingest.present import loaded_releases
 from specola_bundle.bundle import sha256_of
 from tests.ingest.load.releases import footprint, query, write_release
 

@@ -18,7 +18,8 @@ import psycopg2
 import pytest
 
 from ingest.errors import BundleError, IngestError, ProductError, ReleaseError, SealError
-from ingest.load import ingest_bundle, loaded_releases
+from ingest.load import ingest_bundle
+from ingest.present import loaded_releases
 from tests.ingest.load.releases import SURVEY, footprint, query, snapshot, write_release
 
 
