@@ -106,7 +106,8 @@ def cases(schema: str, ids: Sequence[str], stock: str, queries: int) -> list[Cas
     return [
         Case("ObsCore cone", CLIENTS, "≥1.6, better 3", lambda base: _cones(base, _places(numbers, queries))),
         Case("SSA, diameter 0.02 deg", CLIENTS, "≥1.6, better 3", ssa),
-        Case("one ObsCore cone repeated", CLIENTS, "≥20", lambda base: _cones(base, _places(numbers, 1)) * queries),
+        # so many that the half second for which nginx has the others wait for the first is a part of it, and not all
+        Case("one ObsCore cone repeated", CLIENTS, "≥20", lambda base: _cones(base, _places(numbers, 1)) * (3 * queries)),
         Case(f"{BIG:,} rows", 1, "≥1", big(1)),
         Case(f"{BIG:,} rows, twice", 2, "≥1.8", big(2)),
         Case("Datalink of 1,000 IDs", 1, "", lambda base: [Question(f"{base}/{schema}/q/dl/dlmeta", {"ID": list(ids)})]),
