@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +29,6 @@ from specola_pipeline.instruments import (
 from specola_pipeline.instruments.load import FOLDER
 from specola_pipeline.spectral import air_to_vacuum, vacuum_to_air
 
-SHARED = Path(os.environ.get("SPECOLA_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 VIMOS = {
     "INSTRUME": "VIMOS",
     "ESO OCS CON QUAD": 2,
@@ -218,10 +216,8 @@ def test_tables_hold_what_the_field_knows() -> None:
     assert magnitude == pytest.approx(11.86, abs=0.1)  # V of LTT 3218, Hamuy et al. 1992
 
 
-def test_kast_frames_are_known_by_their_headers() -> None:
-    folder = SHARED / "raw" / "kast_pypeit"
-    if not folder.is_dir():
-        pytest.skip(f"real Kast frames are not at {folder} (set SPECOLA_SHARED_DATA)")
+def test_kast_frames_are_known_by_their_headers(shared_data: Path) -> None:
+    folder = shared_data / "raw" / "kast_pypeit"
     kinds = {}
     for file in sorted(folder.glob("b*.fits.gz")):
         frame = read_frame(fits.getheader(file), "x.fits")

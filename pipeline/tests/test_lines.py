@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -229,12 +228,10 @@ def test_stack_command(bundle: Path, tmp_path: Path) -> None:
             stacked(bundle, None, (4000.0, 4200.0), column)
 
 
-def test_lines_of_sdss_galaxies_agree_with_sdss() -> None:
+def test_lines_of_sdss_galaxies_agree_with_sdss(shared_data: Path) -> None:
     """Fluxes of H alpha, [N II] and [S II] against the line fits that SDSS delivers with the spectra (HDU 3)."""
-    data = Path(os.environ.get("SPECOLA_SHARED_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data"))
-    files = sorted(data.glob("sdss/spec-0266-*.fits.gz"))
-    if not files:
-        pytest.skip(f"no real data in {data}: set SPECOLA_SHARED_DATA to their folder")
+    files = sorted(shared_data.glob("sdss/spec-0266-*.fits.gz"))
+    assert files
     compared = 0
     for path in files:
         with fits.open(path) as hdus:

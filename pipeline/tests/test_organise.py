@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from specola_pipeline.simulate import Settings
 from specola_pipeline.simulate.headers import header
 from specola_pipeline.simulate.mask import design
 
-SHARED = Path(os.environ.get("SPECOLA_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 VIMOS = instrument("vimos")
 MASK = design(Settings(slits=4, without=frozenset({"objects"})), VIMOS)
 PIXELS = np.random.default_rng(1).integers(190, 210, VIMOS.detector(1).shape).astype("u2")
@@ -237,11 +235,8 @@ def test_scripts_get_json_and_a_status(night) -> None:
     assert CliRunner().invoke(app, ["organise", str(night / "nowhere")]).exit_code == 2
 
 
-def test_kast_is_organised_by_the_same_code() -> None:
-    folder = SHARED / "raw" / "kast_pypeit"
-    if not folder.is_dir():
-        pytest.skip(f"real Kast frames are not at {folder} (set SPECOLA_SHARED_DATA)")
-    found = _plan(folder)
+def test_kast_is_organised_by_the_same_code(shared_data: Path) -> None:
+    found = _plan(shared_data / "raw" / "kast_pypeit")
     assert [(str(group.kind), len(group.entries), group.reducible) for group in found.groups] == [
         ("science", 1, True),
         ("standard", 1, True),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import tarfile
 from pathlib import Path
 
@@ -35,14 +34,6 @@ WAVE = np.arange(5500.0, 9500.0, 4.0)
 @pytest.fixture(scope="module")
 def redshifter() -> Redshifter:
     return Redshifter()
-
-
-@pytest.fixture(scope="module")
-def data() -> Path:
-    folder = Path(os.environ.get("SPECOLA_SHARED_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data"))
-    if not (folder / "truth.csv").exists():
-        pytest.skip(f"no real data in {folder}: set SPECOLA_SHARED_DATA to their folder")
-    return folder
 
 
 def made(name: str, z: float, snr: float, seed: int = 1, wave: np.ndarray = WAVE) -> Spectrum:
@@ -371,11 +362,11 @@ def test_workers_agree() -> None:
     [("sdss/spec-0266-*.fits.gz", 2), ("sdss/spec-3655-*.fits.gz", 10), ("desi/coadd-4-*.fits.gz", 1),
      ("formats/*.fits", 2)],
 )  # fmt: skip
-def test_real_spectra(redshifter: Redshifter, data: Path, pattern: str, least: int) -> None:
+def test_real_spectra(redshifter: Redshifter, shared_data: Path, pattern: str, least: int) -> None:
     """SDSS galaxies, BOSS quasars (ten of eleven: a broad absorption line quasar is taken for another), a DESI LRG, VIMOS."""
-    truth = {Path(row["path"]).name: row for row in csv.DictReader((data / "truth.csv").read_text("utf-8").splitlines())}
+    truth = {Path(row["path"]).name: row for row in csv.DictReader((shared_data / "truth.csv").read_text("utf-8").splitlines())}
     right = 0
-    for path in sorted(data.glob(pattern)):
+    for path in sorted(shared_data.glob(pattern)):
         wanted = truth[path.name]
         for spectrum in read_spectra(path):
             best = redshifter.measure(spectrum).best
@@ -387,12 +378,12 @@ def test_real_spectra(redshifter: Redshifter, data: Path, pattern: str, least: i
 
 
 @pytest.mark.slow
-def test_vandels(redshifter: Redshifter, data: Path) -> None:
+def test_vandels(redshifter: Redshifter, shared_data: Path) -> None:
     """Every fourth of the 438 spectra with flags 3 and 4: at least 85 per cent within 0.003 (1 + z) of what people found."""
-    sample = [line.split() for line in (data / "vandels" / "sample.info").read_text("utf-8").splitlines()[1:]]
+    sample = [line.split() for line in (shared_data / "vandels" / "sample.info").read_text("utf-8").splitlines()[1:]]
     wanted = {row[0]: float(row[1]) for row in [row for row in sample if row[2] in {"3", "4"}][::4]}
     right = 0
-    with tarfile.open(data / "vandels" / "spectra.tar.xz") as archive:
+    with tarfile.open(shared_data / "vandels" / "spectra.tar.xz") as archive:
         for member in archive:
             name = Path(member.name).name.removesuffix(".dat")
             stream = archive.extractfile(member) if name in wanted else None
