@@ -188,9 +188,9 @@ def web() -> Iterator[requests.Session]:
         yield session
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Debian's Chromium, driven by Playwright."""
+    """Debian's Chromium, driven by Playwright; only as long as needed: Django refuses to work while its event loop runs."""
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("no browser here (Debian package chromium)")
