@@ -81,10 +81,14 @@ def mask_shift(flat: Array, slits: Sequence[Slit], reach: int = 25) -> tuple[int
 
 
 def _gradient(flat: Array) -> Array:
-    """Relative gradient across the slits of a flat, smoothed along the rows: how sharply light begins or ends."""
+    """Relative gradient across the slits of a flat, smoothed along the rows: how sharply light begins or ends.
+
+    The light of a row is that of its brightest fiftieth: a mask for standard stars has three slits, a tenth of the detector. Dead
+    and hot columns, which are far from any light a slit may have, do not count for more than a slit's edge does.
+    """
     smooth = ndimage.uniform_filter1d(flat, _BLOCK, axis=0, mode="nearest")
-    scale = np.maximum(np.percentile(smooth, 90, axis=1, keepdims=True), 1e-6)
-    return np.asarray(ndimage.gaussian_filter1d(smooth / scale, 1.0, axis=1, order=1, mode="nearest"))
+    scale = np.maximum(np.percentile(smooth, 98, axis=1, keepdims=True), 1e-6)
+    return np.asarray(ndimage.gaussian_filter1d(np.clip(smooth / scale, -0.5, 2.0), 1.0, axis=1, order=1, mode="nearest"))
 
 
 def trace_slits(flat: Array, slits: Sequence[Slit], shift: float = 0.0, reach: float = 4.0, degree: int = 3) -> list[Slit]:
