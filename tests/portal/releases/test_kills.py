@@ -114,7 +114,7 @@ STEPS = (
     ("promote", "portal.releases.archives.copy_to_public:after", "public"),
     ("withdraw", "portal.releases.archives.remove_release:before", "public"),
     # The staging archive has forgotten it, and its files are still there.
-    ("withdraw", "ingest.load._remove_files:before", "public"),
+    ("withdraw", "ingest.removal.remove_files:before", "public"),
     ("withdraw", "portal.releases.archives.take_out:after", "deprecated"),
 )
 
