@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,6 +18,10 @@ from portal.releases.models import Phase, Release, ReleaseEvent
 from portal.releases.states import Action, State, after
 
 __all__ = ["BusyError", "at_work", "broken_link", "digest", "note", "open_intent"]
+
+
+_PATIENCE = 2.0
+"""Seconds to wait for a hold. The server needs a moment to see that a process was killed, and lets go of its hold then."""
 
 
 class BusyError(ReleaseError):
@@ -97,19 +102,26 @@ def at_work(release: Release) -> Iterator[None]:
     Raises
     ------
     BusyError
-        Somebody else is at work on it.
+        Somebody else is at work on it, and still was after a moment.
     """
     key = f"specola release {release.schema}"
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(4701002, hashtext(%s))", [key])
-        (held,) = cursor.fetchone()
-    if not held:
-        raise BusyError(
-            f"{release.schema}: found somebody else at work on it; wait for the end, then look at `specola release show`"
-        )
+    end = time.monotonic() + _PATIENCE
+    while not _held(key):
+        if time.monotonic() > end:
+            raise BusyError(
+                f"{release.schema}: found somebody else at work on it; wait for the end, then look at `specola release show`"
+            )
+        time.sleep(0.05)
     try:
         yield
     finally:
         if connection.is_usable():
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(4701002, hashtext(%s))", [key])
+
+
+def _held(key: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(4701002, hashtext(%s))", [key])
+        (held,) = cursor.fetchone()
+    return bool(held)
