@@ -422,7 +422,7 @@ Where a DaCHS default is wrong for us, the right expression stands here and not 
 			<datalinkCore>
 				<descriptorGenerator>
 					<setup><code>from vo import datalink as specola_links</code></setup>
-					<code>return specola_links.describe(pubDID, \\quote{\\schema})</code>
+					<code>return specola_links.describe(pubDID, \\quote{\\schema}, args)</code>
 				</descriptorGenerator>
 				<metaMaker>
 					<setup><code>from vo import datalink as specola_links</code></setup>

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,13 @@ from gavo.protocols import datalink, soda
 
 from vo import access, spectrum, votable
 from vo.links import FITS, VOTABLE, links
+from vo.together import Together
 
 __all__ = ["SpectrumDescriptor", "cut", "describe", "links", "load", "parameters", "render"]
 
 CSV = "text/csv"
 FORMATS = (VOTABLE, FITS, CSV, "votable", "fits", "csv")
 """What RESPONSEFORMAT takes, the short names of DALI too."""
-_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
-_SAFE_SCHEMA = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 class SpectrumDescriptor(datalink.DatalinkDescriptorMixin):  # type: ignore[misc]
@@ -31,11 +29,12 @@ class SpectrumDescriptor(datalink.DatalinkDescriptorMixin):  # type: ignore[misc
     whole = True
     """False once something was cut away."""
 
-    def __init__(self, pub_did: str, row: Mapping[str, Any], schema: str, path: Path) -> None:
+    def __init__(self, pub_did: str, row: Mapping[str, Any], schema: str, path: Path, together: Together) -> None:
         self.pubDID = pub_did
         self.row = row
         self.schema = schema
         self.path = path
+        self.together = together
         self.mime = FITS
 
     @property
@@ -53,41 +52,23 @@ class SpectrumDescriptor(datalink.DatalinkDescriptorMixin):  # type: ignore[misc
         return int(self.row["accsize"])
 
 
-def describe(pub_did: str, schema: str) -> Any:
+def describe(pub_did: str, schema: str, args: Any) -> Any:
     """The descriptor of a spectrum by its publisher DID or by its identifier alone; a fault where there is none.
 
-    ``schema`` is a release's, or a survey's: that has the spectra of all of its releases by DID, and of the newest by identifier.
+    ``args`` are the parameters of the request. DaCHS asks for one spectrum after the other; with the first all are fetched.
     """
-    spectrum_id = pub_did.rpartition("?")[2] if pub_did.startswith("ivo://") else pub_did
-    if not _SAFE_SCHEMA.fullmatch(schema):
-        raise base.ReportableError(f"Not a schema: {schema}")
-    if of_release := re.match(rf"ivo://[^/?]+/({schema}_[a-z0-9_]+)/", pub_did):
-        schema = _known_release(of_release[1]) or schema
-    rows = []
-    if _SAFE_ID.fullmatch(spectrum_id):
-        with base.getTableConn() as connection:
-            rows = list(
-                connection.queryToDicts(
-                    f"SELECT s.*, p.accesspath, p.owner AS held_by, p.embargo AS held_until FROM {schema}.spectra AS s"  # noqa: S608
-                    " JOIN dc.products AS p USING (accref)"
-                    " WHERE spectrum_id=%(id)s",
-                    {"id": spectrum_id},
-                )
-            )
-    if not rows or (pub_did.startswith("ivo://") and rows[0]["pub_did"] != pub_did):
+    together = getattr(args, "together", None)
+    if together is None:
+        asked = args.get("ID", ())
+        together = args.together = Together(schema, [asked] if isinstance(asked, str) else asked)
+    row = together.row(pub_did)
+    if row is None:
         return datalink.DatalinkFault.NotFoundFault(pub_did, f"No spectrum {pub_did} in {schema}", semantics="#this")
-    row = rows[0]
     if not access.may_see(row["held_by"], row["held_until"]):
         return datalink.DatalinkFault.AuthorizationFault(
-            pub_did, f"Spectrum {spectrum_id} is not public before {row['held_until']}", semantics="#this"
+            pub_did, f"Spectrum {row['spectrum_id']} is not public before {row['held_until']}", semantics="#this"
         )
-    return SpectrumDescriptor(row["pub_did"], row, schema, Path(row["accesspath"]))
-
-
-def _known_release(schema: str) -> str | None:
-    with base.getTableConn() as connection:
-        found = list(connection.query("SELECT 1 FROM specola.releases WHERE schema_name=%(schema)s", {"schema": schema}))
-    return schema if found else None
+    return SpectrumDescriptor(row["pub_did"], row, schema, Path(row["accesspath"]), together)
 
 
 def parameters(descriptor: SpectrumDescriptor) -> Iterator[Any]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from gavo import base
 
+from vo.together import MEASURED
+
 if TYPE_CHECKING:
     from vo.datalink import SpectrumDescriptor
 
@@ -20,9 +22,6 @@ __all__ = ["FITS", "VOTABLE", "links"]
 FITS = "application/fits"
 VOTABLE = "application/x-votable+xml"
 PNG = "image/png"
-MOST_OTHERS = 20
-"""Other spectra of the same object that links name: the sky fibres of a plate may all be one object."""
-
 KINDS: Mapping[str, str] = {
     "spectrum2d": "#progenitor",
     "raw": "#progenitor",
@@ -33,25 +32,6 @@ KINDS: Mapping[str, str] = {
     "report": "#documentation",
 }
 """What a file of the table files is to the spectrum, by its kind. The picture is another instrument's, so a counterpart."""
-
-MEASURED: Mapping[str, str] = {
-    "redshifts": "Redshifts measured on the spectrum, with their flags",
-    "candidates": "Redshifts that an automatic measurement found possible, the best first",
-    "lines": "Lines measured in the spectrum",
-    "indices": "Spectral indices measured on the spectrum",
-}
-"""Tables with what was measured on a spectrum."""
-
-
-_FILES = (
-    "SELECT json_agg(json_build_array(file_product, kind, title, file_format, file_size) ORDER BY kind, file_id)"
-    " FROM {release}.files WHERE spectrum_id=%(spectrum)s"
-)
-_OTHERS = (
-    "SELECT json_agg(json_build_array(spectrum_id, accref, accsize)) FROM (SELECT spectrum_id, accref, accsize"
-    " FROM {release}.spectra WHERE object_id=%(object)s AND spectrum_id!=%(spectrum)s"
-    " ORDER BY t_min, spectrum_id LIMIT %(most)s) AS o"
-)
 
 
 def links(descriptor: SpectrumDescriptor) -> Iterator[Any]:
@@ -89,7 +69,7 @@ def links(descriptor: SpectrumDescriptor) -> Iterator[Any]:
 def _around(descriptor: SpectrumDescriptor) -> Iterator[Any]:
     """What else is about the spectrum or its object, from the release's other tables."""
     release, spectrum_id, link = descriptor.release, descriptor.row["spectrum_id"], descriptor.makeLink
-    found = _related(release, spectrum_id, descriptor.row["object_id"])
+    found = descriptor.together.around(release, spectrum_id)
     for accref, kind, title, media_type, size in found["files"] or ():
         yield link(
             _product(accref), semantics=KINDS[kind], contentType=media_type, contentLength=int(size),
@@ -106,20 +86,6 @@ def _around(descriptor: SpectrumDescriptor) -> Iterator[Any]:
             _product(accref), semantics="#counterpart", contentType=FITS, contentLength=int(size),
             description=f"Another spectrum of the same object: {other}", localSemantics="same-object",
         )  # fmt: skip
-
-
-def _related(release: str, spectrum_id: str, object_id: str) -> dict[str, Any]:
-    """The spectrum's files, other spectra of its object, and in which tables something was measured on it."""
-    names = (*MEASURED, "files")
-    parameters = {"spectrum": spectrum_id, "object": object_id, "most": MOST_OTHERS}
-    with base.getTableConn() as connection:
-        # asked anew each time: a release of this name may have been taken out and another brought in
-        asked = ", ".join(f"to_regclass('{release}.{name}') IS NOT NULL" for name in names)
-        there = dict(zip(names, next(iter(connection.query(f"SELECT {asked}"))), strict=True))
-        parts = {name: f"EXISTS (SELECT 1 FROM {release}.{name} WHERE spectrum_id=%(spectrum)s)" for name in MEASURED}  # noqa: S608
-        parts |= {"files": _FILES.format(release=release), "others": _OTHERS.format(release=release)}
-        wanted = ", ".join(f"({part if there.get(name, True) else 'NULL'}) AS {name}" for name, part in parts.items())
-        return dict(next(iter(connection.queryToDicts(f"SELECT {wanted}", parameters))))
 
 
 def _of_the_release(descriptor: SpectrumDescriptor) -> Iterator[Any]:

@@ -25,7 +25,7 @@ def both(archive: Archive, demo: SimpleNamespace) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("what", ["tables", "ssa", "settings"])
+@pytest.mark.parametrize("what", ["tables", "ssa", "links", "settings"])
 def test_what_is_written_is_what_dachs_writes(both: dict[str, Any], what: str) -> None:
     assert both["before"][what] == both["after"][what]
 
@@ -35,6 +35,14 @@ def test_what_was_compared_is_worth_it(both: dict[str, Any]) -> None:
     (refused,) = [answer for answer in both["before"]["ssa"] if " " in answer]
     assert "POS" in refused
     assert len(set(both["before"]["ssa"])) >= 8
+    assert len(set(both["before"]["links"])) == 4
+
+
+def test_identifiers_cost_the_same_each(both: dict[str, Any]) -> None:
+    before, after = both["before"]["identifiers"], both["after"]["identifiers"]
+    assert before["found"] == after["found"]
+    assert before["looked"] > 100_000
+    assert after["looked"] < 1010
 
 
 def test_settings_are_those_of_before_again(both: dict[str, Any]) -> None:

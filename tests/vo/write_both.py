@@ -19,7 +19,7 @@ from typing import Any
 
 from gavo import api, base, formats, rsc, rscdef, svcs
 from gavo.formats import votablewrite
-from gavo.utils import pgsphere
+from gavo.utils import codetricks, pgsphere
 
 from vo import answers, corrections, packing
 
@@ -111,15 +111,44 @@ def _ssa(schema: str, parameters: dict[str, str]) -> str:
     return _digest(out.getvalue())
 
 
+def _links(schema: str, spectra: list[str]) -> str:
+    service = api.getRD(f"{schema}/q").getById("dl")
+    args = {"ID": spectra}  # DaCHS takes it from here by its name
+    return _digest(service.run("dlmeta", args, svcs.QueryMeta(args))[1])
+
+
+class _Counted(dict[str, Any]):
+    """Counts what is looked for in it."""
+
+    looked = 0
+
+    def __contains__(self, key: object) -> bool:
+        self.looked += 1
+        return super().__contains__(key)
+
+
+def _identifiers() -> dict[str, Any]:
+    """Those of a thousand things with few names, and how often one was looked for."""
+    manager, taken = codetricks.IdManagerMixin(), _Counted({"a3": None, "b": None})
+    found = []
+    for number in range(1000):
+        found.append(manager._fixSuggestion("abc"[number % 3], taken))
+        taken[found[-1]] = None
+    return {"found": found, "looked": taken.looked}
+
+
 def _all(schema: str) -> dict[str, list[str]]:
     questions: list[dict[str, str]] = [
         {}, {"MAXREC": "3"}, {"MAXREC": "0"}, {"TARGETNAME": "no such thing"}, {"REDSHIFT": "0.5/0.6"},
         {"POS": "34.5,-5", "SIZE": "0.2"}, {"POS": "nonsense"}, {"BAND": "5e-7/6e-7", "MAXREC": "2"},
         {"REQUEST": "getTargetNames"},
     ]  # fmt: skip
+    with base.getTableConn() as connection:
+        all_spectra = [row[0] for row in connection.query(f"SELECT pub_did FROM {schema}.spectra ORDER BY pub_did")]
     return {
         "tables": [_written(table, coding) for table in _tables() for coding in ("binary", "binary2", "td")],
         "ssa": [_ssa(schema, question) for question in questions],
+        "links": [_links(schema, spectra) for spectra in ([], all_spectra[:1], [*all_spectra, "none such"], all_spectra[:2] * 2)],
     }
 
 
@@ -167,6 +196,7 @@ def main() -> None:
         return {
             **_all(schema),
             "settings": _settings(),
+            "identifiers": _identifiers(),
             "rows": _seconds(lambda: _written(big_table, "binary")),
             "few": _seconds(lambda: [_ssa(schema, {"MAXREC": "2"}) for _ in range(20)]),
         }
