@@ -5,9 +5,10 @@ import pytest
 from astropy.io import fits
 
 from specola_pipeline.errors import PipelineError
+from specola_pipeline.organise import plan, scan
 from specola_pipeline.reduce.run import run
-from specola_pipeline.reduce.steps import Store
-from specola_pipeline.reduce.tasks import Parameters
+from specola_pipeline.reduce.steps import Store, code_hash
+from specola_pipeline.reduce.tasks import Calibrate, Parameters, perform
 
 from .conftest import GRISM
 
@@ -76,6 +77,19 @@ def test_a_run_resumes_and_redoes_only_what_changed(night, tmp_path):
     broken.write_bytes(whole[:1000])
     run(night.folder, tmp_path)
     assert broken.read_bytes() == whole
+
+
+def test_keys_hold_the_code_of_the_run_and_a_worker_of_another_version_does_nothing(night, tmp_path):
+    night.calibrations()
+    night.science()
+    (group,) = (one for one in plan(scan(night.folder)).groups if one.reducible)
+    task = Calibrate.of(group)
+    assert task.code == code_hash()
+    other = Calibrate(task.setup, "another code")
+    assert other.key != task.key
+    with pytest.raises(PipelineError, match="another version"):
+        perform(other, tmp_path / "work")
+    assert list(tmp_path.glob("work/*")) == []
 
 
 def test_a_missing_arc_is_named_and_nothing_is_reduced(night, tmp_path):
@@ -165,6 +179,14 @@ def test_a_slit_mostly_full_of_object_says_that_its_sky_is_poorly_known(night, t
     night.calibrations()
     night.science(objects=((30.0, 5.5, 30000.0),))
     assert any("the sky is poorly known" in word for word in only_slit(run(night.folder, tmp_path / "out")).odd)
+
+
+def test_equal_results_are_equal_bytes_whoever_made_their_dtypes(tmp_path):
+    store, own, copied = Store(tmp_path), np.zeros((3, 4)), np.zeros((3, 4)).view(np.dtype(float, copy=True))
+    store.save("one", (own, own[:, ::2], np.float64(1.0)))
+    store.save("two", (own, copied[:, ::2], np.float64(1.0)))
+    assert store.path("one").read_bytes() == store.path("two").read_bytes()
+    assert np.array_equal(store.load("two")[1], own[:, ::2])
 
 
 def test_a_full_disk_leaves_no_half_written_result(tmp_path, monkeypatch):

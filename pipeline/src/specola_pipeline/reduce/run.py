@@ -95,8 +95,8 @@ def run(
         done = crew.do("calibrations", [mask.calibrate for mask in masks])
         masks = [mask for mask in masks if mask.calibrate.key in done]
         for mask in masks:
-            key = mask.calibrate.key
-            mask.exposures = [Expose(raw_of(one), key, chosen.seeing, chosen.objects) for one in mask.group.entries]
+            key, code = mask.calibrate.key, mask.calibrate.code
+            mask.exposures = [Expose(raw_of(one), key, chosen.seeing, chosen.objects, code) for one in mask.group.entries]
         done = crew.do("exposures", [one for mask in masks for one in mask.exposures])
         for mask in masks:
             mask.exposures = [one for one in mask.exposures if one.key in done]

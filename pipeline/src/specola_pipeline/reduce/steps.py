@@ -2,6 +2,8 @@
 
 The key of a step is the SHA-256 of its name, the code and tables of this package, its parameters, and the keys or hashes of its
 inputs. So an interrupted run resumes, a changed parameter redoes only what depends on it, and a result can not be stale.
+The code is hashed once, by the process that begins the run: were it hashed by each worker, a file edited meanwhile would give
+results keys under which nobody looks.
 Files are written under another name and renamed: a killed worker leaves nothing that looks like a result.
 """
 
@@ -15,12 +17,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Store", "key_of"]
+import numpy as np
+
+__all__ = ["Store", "code_hash", "key_of"]
 
 
 @cache
-def _code() -> str:
-    """Hash of every source and data file of the package."""
+def code_hash() -> str:
+    """Hash of every source and data file of the package, as they were when this process first asked."""
     folder = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
@@ -29,10 +33,24 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-def key_of(step: str, inputs: list[str], **parameters: Any) -> str:
-    """The key of a step."""
-    said = json.dumps([step, _code(), inputs, parameters], sort_keys=True)
+def key_of(step: str, code: str, inputs: list[str], **parameters: Any) -> str:
+    """The key of a step done by a package of this :func:`code_hash`."""
+    said = json.dumps([step, code, inputs, parameters], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+class _Pickler(pickle.Pickler):
+    """Pickles equal results to equal bytes.
+
+    pickle writes an object once and then refers to it, by identity. Arrays of code that numba compiled share numpy's own dtype
+    objects, those of code that it found in its cache have copies: without this, the first run on a machine made other bytes.
+    """
+
+    def reducer_override(self, obj: Any) -> Any:
+        """An array with numpy's own dtype; all else as usual."""
+        if type(obj) is np.ndarray and obj.dtype.kind in "biuf":
+            return obj.view(np.dtype(obj.dtype.str)).__reduce_ex__(5)
+        return NotImplemented
 
 
 class Store:
@@ -59,7 +77,7 @@ class Store:
         partial = self.path(key).with_suffix(f".{os.getpid()}.part")
         try:
             with partial.open("wb") as stream:
-                pickle.dump(result, stream, protocol=5)
+                _Pickler(stream, protocol=5).dump(result)
             partial.replace(self.path(key))
         finally:
             partial.unlink(missing_ok=True)

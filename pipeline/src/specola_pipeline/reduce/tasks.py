@@ -1,7 +1,8 @@
 """The tasks of a run: what each needs, the key of what it makes, and how it makes it.
 
 A task is small, so that a process of this machine or of another can do it: frames are named, results of other tasks are known by
-their keys. The last thing that a task keeps is its record, under its own key; images and spectra of slits lie beside it.
+their keys, and the hash of the code goes with it from whoever began the run. The last thing that a task keeps is its record,
+under its own key; images and spectra of slits lie beside it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from specola_pipeline import instruments
+from specola_pipeline.errors import PipelineError
 from specola_pipeline.instruments import Kind
 from specola_pipeline.organise import Group
 from specola_pipeline.reduce import combine, fluxcal
@@ -22,7 +24,7 @@ from specola_pipeline.reduce.exposure import ExposureRecord, reduce_exposure
 from specola_pipeline.reduce.raw import Raw, raw_of
 from specola_pipeline.reduce.resample import rebin
 from specola_pipeline.reduce.results import SlitExposure
-from specola_pipeline.reduce.steps import Store, key_of
+from specola_pipeline.reduce.steps import Store, code_hash, key_of
 
 __all__ = ["Calibrate", "Combine", "CombineRecord", "Expose", "Parameters", "Respond", "Task", "part_of", "perform"]
 
@@ -41,6 +43,10 @@ class Task(Protocol):
     """Something to be done once; *files* are the names it is known by to people."""
 
     @property
+    def code(self) -> str:
+        """The :func:`.steps.code_hash` of whoever began the run."""
+
+    @property
     def key(self) -> str:
         """Hash of all that goes in."""
 
@@ -53,7 +59,15 @@ class Task(Protocol):
 
 
 def perform(task: Task, work: Path) -> str:
-    """Do a task unless it was done, on one thread: as many processes run as there are workers. Returns its key."""
+    """Do a task unless it was done, on one thread: as many processes run as there are workers. Returns its key.
+
+    Raises PipelineError in a process whose package is not that of the run: its results would lie under a false key.
+    """
+    if code_hash() != task.code:
+        raise PipelineError(
+            "a worker has another version of specola-pipeline than the command that was started; "
+            "install the same on all machines, and start the workers again"
+        )
     store = Store(work)
     try:
         store.load(task.key)
@@ -73,13 +87,14 @@ class Calibrate:
     """Calibrations of a group."""
 
     setup: Setup
+    code: str
 
     @classmethod
     def of(cls, group: Group) -> Calibrate:
-        """What ``organise`` found for a group."""
+        """What ``organise`` found for a group, to be done by the code of this process."""
         found = {match.needs: tuple(raw_of(entry) for entry in match.found) for match in group.matches}
         biases, flats, arcs = (found.get(kind, ()) for kind in (Kind.BIAS, Kind.FLAT, Kind.ARC))
-        return cls(Setup(biases, flats, arcs, raw_of(group.entries[0])))
+        return cls(Setup(biases, flats, arcs, raw_of(group.entries[0])), code_hash())
 
     @property
     def frames(self) -> tuple[Raw, ...]:
@@ -89,7 +104,7 @@ class Calibrate:
     @property
     def key(self) -> str:
         """Hash of all that goes in."""
-        return key_of("calibrate", [*(raw.content for raw in self.frames), self.setup.first.content])
+        return key_of("calibrate", self.code, [*(raw.content for raw in self.frames), self.setup.first.content])
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -109,11 +124,12 @@ class Expose:
     calibration: str
     seeing: float
     objects: int
+    code: str
 
     @property
     def key(self) -> str:
         """Hash of all that goes in."""
-        return key_of("expose", [self.calibration, self.raw.content], seeing=self.seeing, objects=self.objects)
+        return key_of("expose", self.code, [self.calibration, self.raw.content], seeing=self.seeing, objects=self.objects)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -137,9 +153,14 @@ class Respond:
     exposure: Expose
 
     @property
+    def code(self) -> str:
+        """That of the exposure."""
+        return self.exposure.code
+
+    @property
     def key(self) -> str:
         """Hash of all that goes in."""
-        return key_of("respond", [self.exposure.key])
+        return key_of("respond", self.code, [self.exposure.key])
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -181,9 +202,14 @@ class Combine:
     response: str | None
 
     @property
+    def code(self) -> str:
+        """That of the exposures."""
+        return self.exposures[0].code
+
+    @property
     def key(self) -> str:
         """Hash of all that goes in."""
-        return key_of("combine", [one.key for one in self.exposures], response=self.response)
+        return key_of("combine", self.code, [one.key for one in self.exposures], response=self.response)
 
     @property
     def files(self) -> tuple[str, ...]:
