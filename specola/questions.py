@@ -95,9 +95,9 @@ def _ssap(empty: Answer, known: dict[str, Any]) -> Answer:
     if not records:
         raise _WrongAnswerError(f"found {len(found)} spectra, expected {first['spectrum_id']} among them")
     known["record"] = records[0]
-    rows = [(record.title, record.format) for record in found[:ROWS]]
+    rows = [(record.format, record.title) for record in found[:ROWS]]
     text = f"{len(found)} spectra in the circle, {first['spectrum_id']} among them."
-    return replace(empty, columns=("title", "format"), rows=rows, conclusion=text)
+    return replace(empty, columns=("format", "title"), rows=rows, conclusion=text)
 
 
 def _datalink(empty: Answer, known: dict[str, Any]) -> Answer:
@@ -105,7 +105,7 @@ def _datalink(empty: Answer, known: dict[str, Any]) -> Answer:
 
     record, first = known["record"], known["first"]
     links = [link for link in record.getdatalink() if link.access_url]
-    rows = [(str(link.semantics), str(link.content_type), str(link.description or "")[:60]) for link in links]
+    rows = [(str(link.semantics), str(link.content_type), str(link.description or "")) for link in links]
     files = [link for link in links if str(link.content_type) in {"application/fits", "image/fits"}]
     if not files:
         raise _WrongAnswerError(f"found {len(links)} links, expected one to a FITS file among them")

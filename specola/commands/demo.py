@@ -119,7 +119,8 @@ def _show(house: House, archive: Archive, already: bool, answers: list[Answer]) 
         if answer.columns:
             table = Table(box=None, padding=(0, 2), show_edge=False)
             for column in answer.columns:
-                table.add_column(column, style="cyan", no_wrap=True)
+                # on a narrow screen the last one gives way, which says most at length
+                table.add_column(column, style="cyan", no_wrap=column != answer.columns[-1])
             for row in answer.rows:
                 table.add_row(*(escape(str(cell)) for cell in row))
             console.print(table)
