@@ -162,3 +162,14 @@ def test_the_pages_of_dachs_behind_the_gate(page: Any, house: House, staged: Sim
     page.wait_for_url(f"{house.url}/account")
     assert page.goto(f"{staged.url}/browse/gatea_r1/q").status == 200
     assert page.request.get(f"{staged.url}/gatea_r1/q/ssap/ssap.xml?REQUEST=queryData&MAXREC=1").status == 200
+
+
+def test_a_form_whose_page_is_too_old_is_a_page_that_says_what_to_do(page: Any, house: House, carla: str, tmp_path: Path) -> None:
+    page.goto(f"{house.url}/login?next=/account")
+    page.context.clear_cookies()
+    _log_in(page, carla)
+    page.get_by_role("heading", name="Please try again").wait_for()
+    _fits(page, tmp_path, "too-old")
+    page.get_by_role("link", name="open the page anew").click()
+    _log_in(page, carla)
+    page.wait_for_url(f"{house.url}/account")
