@@ -28,13 +28,16 @@ def map_errors(folder):
     return np.array(found).T
 
 
-@pytest.mark.parametrize(("grism", "slits", "seed", "rms"), [("MR", 30, 1, 0.01), ("MR", 3, 3, 0.01), ("HR_red", 8, 7, 0.03)])
+@pytest.mark.parametrize(
+    ("grism", "slits", "seed", "rms"),
+    [("MR", 30, 1, 0.01), ("MR", 3, 3, 0.01), ("HR_red", 8, 7, 0.03), ("LR_blue", 3, 7, 0.01), ("LR_red", 5, 7, 0.03)],
+)
 def test_wavelength_maps_are_true(tmp_path, grism, slits, seed, rms):
     simulate(Settings(grism=grism, slits=slits, seed=seed, exposures=1, standards=0, flats=1, biases=3), tmp_path)
     error, offset = map_errors(tmp_path)
     assert error.size == slits
     assert np.mean(error <= rms) >= 0.95
-    assert np.max(np.abs(offset)) < 0.005
+    assert np.max(np.abs(offset)) < (0.02 if grism == "LR_red" else 0.005)
 
 
 def test_wavelengths_of_an_exposure_are_true_after_flexure(tmp_path):

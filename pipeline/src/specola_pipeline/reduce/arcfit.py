@@ -34,8 +34,11 @@ _ENOUGH = 1e-4
 _BLOCKS, _COLUMNS = 8, 8
 """Blocks of columns a slit is divided into, and how many columns one may have: lines must lean little within one."""
 
-_UNRESOLVED = 0.7
+_UNRESOLVED = 0.3
 """Lines nearer to each other than this many widths are one line, whose place is not known well enough to vote."""
+
+_WINGS = 5.0
+"""Widths that a line's light reaches: one beyond the window's end may be seen in it."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def fit_slit_map(
     """
     rows = blocks.data.shape[1]
     limits = ((float(origin[0]), float(origin[0] + rows - 1)), (float(origin[1]), float(origin[1] + columns - 1)))
-    here = (start > -2 * sigma) & (start < rows - 1 + 2 * sigma)
+    here = (start > -_WINGS * sigma) & (start < rows - 1 + _WINGS * sigma)
     lines, start, voting = _merged(lines[here], start[here], sigma)
     centre = blocks.only(slice(middle, middle + 1))
     knots = max(int(rows / (40 * sigma)), 2)
@@ -265,8 +268,10 @@ def _step(
     strength[:first] *= damping
     strength[first:] *= 1e-6
     matrix[np.diag_indices(size)] += strength + 1e-30
-    step = np.zeros(size)
-    step[free] = np.linalg.solve(matrix[np.ix_(free, free)], right[:size][free])
+    lowest = np.full(size, -np.inf)
+    if not held:
+        lowest[first : first + model.lines.size] = -model.height
+    step = _bounded(matrix, right[:size], free, lowest)
     coefficients = wave.coefficients.copy()
     for (i, j), value in zip(terms, step[:count], strict=True):
         coefficients[i, j] += value
@@ -275,7 +280,7 @@ def _step(
         scale = model.scale
     if held:
         return replace(wave, coefficients=coefficients), replace(model, scale=scale)
-    height = np.maximum(model.height + step[first : first + model.lines.size], 0.0)
+    height = model.height + step[first : first + model.lines.size]
     widths = model.widths + np.clip(step[count:first], -0.2 * model.widths[1], 0.2 * model.widths[1])
     widths[:2] = np.maximum(widths[:2], (0.3, 0.5))
     widths[2:] = np.clip(widths[2:], *np.outer((-1, 1), (0.5 * widths[1], _COMA, _COMA)))
@@ -287,6 +292,24 @@ def _step(
         widths=widths,
         scale=scale / level,
     )
+
+
+def _bounded(matrix: Array, right: Array, free: NDArray[np.bool_], lowest: Array) -> Array:
+    """The solution for the *free* unknowns, none below *lowest*.
+
+    Light is never negative. Cutting negative heights after the step, as if the others did not know of it, left blends wrong and
+    ended the fit far from the best map where most lines are blended.
+    """
+    step, free, right = np.zeros(right.size), free.copy(), right.copy()
+    while free.any():
+        step[free] = np.linalg.solve(matrix[np.ix_(free, free)], right[free])
+        low = free & (step < lowest)
+        if not low.any():
+            break
+        step[low] = lowest[low]
+        right -= matrix[:, low] @ lowest[low]
+        free &= ~low
+    return step
 
 
 def _offsets(sums: Array) -> tuple[Array, Array]:

@@ -137,12 +137,17 @@ def _row_of(grism: instruments.Grism, reference: float, wavelength: Array) -> Ar
 
 
 def _lamp_lines(science: Raw, arc: Raw) -> instruments.Lines:
-    """Lines of the lamps that were on, within the grism's range. Raises ValueError without any."""
+    """Lines of the lamps that were on, in the grism's range and as far beyond as its first guess may be wrong.
+
+    At the ends of a spectrum there is light of lines that a filter should cut and does not; lines that turn out to be off the
+    window are left out then. Raises ValueError without any.
+    """
     if not arc.frame.lines:
         raise ValueError(f"{arc.path.name}: no lamp with lines is on by its header")
     grism = instruments.instrument(science.frame.instrument).grism(science.frame.grism)
     lines = instruments.line_list(*arc.frame.lines)
-    inside = (lines.wavelength > grism.range[0]) & (lines.wavelength < grism.range[1])
+    beyond = _ARC_REACH * abs(grism.angstrom_per_pixel)
+    inside = (lines.wavelength > grism.range[0] - beyond) & (lines.wavelength < grism.range[1] + beyond)
     return instruments.Lines(lines.wavelength[inside], lines.strength[inside])
 
 
