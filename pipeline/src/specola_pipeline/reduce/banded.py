@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["accumulate", "banded_cholesky", "banded_solve", "evaluate", "selected_inverse"]
+__all__ = ["accumulate", "band_of", "banded_cholesky", "banded_solve", "evaluate", "extent", "selected_inverse"]
 
 Array = NDArray[np.float64]
 
@@ -54,35 +54,44 @@ def _solve_small(matrix: Array, rhs: Array, size: int, columns: int) -> None:
 
 @njit(cache=True)
 def _row_system(
-    data: Array, weight: Array, place: Array, gain: Array, profiles: Array, row: int, first: int, width: int
-) -> tuple[Array, Array, Array, Array]:
+    data: Array,
+    weight: Array,
+    place: Array,
+    gain: Array,
+    profiles: Array,
+    row: int,
+    first: int,
+    sums: tuple[Array, Array, Array, Array],
+) -> None:
     """Sums of one detector row: sky-sky, sky-object, object-object, and the right-hand sides of both (as one array)."""
-    objects, columns = profiles.shape[0], data.shape[1]
-    sky = np.zeros((width, width))
-    cross = np.zeros((objects, width))
-    own = np.zeros((objects, objects))
-    right = np.zeros(width + objects)
-    basis = np.zeros(4)
-    for x in range(columns):
+    sky, cross, own, right = sums
+    objects, width = cross.shape
+    sky[:], cross[:], own[:], right[:] = 0.0, 0.0, 0.0, 0.0
+    for x in range(data.shape[1]):
         w = weight[row, x]
         if w <= 0.0:
             continue
         knot = int(np.floor(place[row, x]))
-        basis[0], basis[1], basis[2], basis[3] = _cubic(place[row, x] - knot)
-        at = knot - first
+        basis = _cubic(place[row, x] - knot)
+        at, g, value = knot - first, gain[row, x], data[row, x]
         for i in range(4):
-            wi = w * basis[i] * gain[row, x]
-            right[at + i] += wi * data[row, x]
+            wi = w * basis[i] * g
+            right[at + i] += wi * value
             for j in range(i + 1):
-                sky[at + i, at + j] += wi * basis[j] * gain[row, x]
+                sky[at + i, at + j] += wi * basis[j] * g
             for k in range(objects):
                 cross[k, at + i] += wi * profiles[k, row, x]
         for k in range(objects):
             wk = w * profiles[k, row, x]
-            right[width + k] += wk * data[row, x]
+            right[width + k] += wk * value
             for m in range(objects):
                 own[k, m] += wk * profiles[m, row, x]
-    return sky, cross, own, right
+
+
+@njit(cache=True)
+def _row_sums(objects: int, width: int) -> tuple[Array, Array, Array, Array]:
+    """Room for the sums of a row."""
+    return np.empty((width, width)), np.empty((objects, width)), np.empty((objects, objects)), np.empty(width + objects)
 
 
 @njit(cache=True)
@@ -96,6 +105,26 @@ def _row_span(weight: Array, place: Array, row: int) -> tuple[int, int]:
     if high < 0:
         return 0, 0
     return low, high - low + 4
+
+
+@njit(cache=True)
+def extent(weight: Array, rows_at: Array) -> tuple[float, float, int]:
+    """Least and largest of *rows_at* where *weight* is positive, and at how many pixels it is."""
+    low, high, count = np.inf, -np.inf, 0
+    for row in range(weight.shape[0]):
+        for x in range(weight.shape[1]):
+            if weight[row, x] > 0.0:
+                low, high, count = min(low, rows_at[row, x]), max(high, rows_at[row, x]), count + 1
+    return low, high, count
+
+
+@njit(cache=True)
+def band_of(weight: Array, place: Array) -> int:
+    """How many coefficients the widest row touches."""
+    widest = 0
+    for row in range(weight.shape[0]):
+        widest = max(widest, _row_span(weight, place, row)[1])
+    return widest
 
 
 @njit(cache=True)
@@ -118,28 +147,49 @@ def accumulate(
     matrix = np.zeros((band, size))
     rhs = np.zeros(size)
     objects = profiles.shape[0]
+    if objects == 0:
+        _accumulate_sky(data, weight, place, gain, matrix, rhs)
+        return matrix, rhs
+    sums, solved = _row_sums(objects, band), np.empty((objects, band + 1))
+    sky, cross, own, right = sums
     for row in range(data.shape[0]):
         first, width = _row_span(weight, place, row)
         if width == 0:
             continue
-        sky, cross, own, right = _row_system(data, weight, place, gain, profiles, row, first, width)
-        if objects:
-            _regularise(own, floor)
-            solved = np.zeros((objects, width + 1))
-            solved[:, :width] = cross
+        _row_system(data, weight, place, gain, profiles, row, first, sums)
+        _regularise(own, floor)
+        for k in range(objects):
+            solved[k, :band] = cross[k]
+            solved[k, band] = right[band + k]
+        _solve_small(own, solved, objects, band + 1)
+        for i in range(width):
             for k in range(objects):
-                solved[k, width] = right[width + k]
-            _solve_small(own, solved, objects, width + 1)
-            for i in range(width):
-                for k in range(objects):
-                    right[i] -= cross[k, i] * solved[k, width]
-                    for j in range(i + 1):
-                        sky[i, j] -= cross[k, i] * solved[k, j]
+                right[i] -= cross[k, i] * solved[k, band]
+                for j in range(i + 1):
+                    sky[i, j] -= cross[k, i] * solved[k, j]
         for i in range(width):
             rhs[first + i] += right[i]
             for j in range(i + 1):
                 matrix[i - j, first + j] += sky[i, j]
     return matrix, rhs
+
+
+@njit(cache=True)
+def _accumulate_sky(data: Array, weight: Array, place: Array, gain: Array, matrix: Array, rhs: Array) -> None:
+    """As :func:`accumulate` where there is no object: pixels are then independent of their row."""
+    for row in range(data.shape[0]):
+        for x in range(data.shape[1]):
+            w = weight[row, x]
+            if w <= 0.0:
+                continue
+            knot = int(np.floor(place[row, x]))
+            basis = _cubic(place[row, x] - knot)
+            g, value = gain[row, x], data[row, x]
+            for i in range(4):
+                wi = w * basis[i] * g
+                rhs[knot + i] += wi * value
+                for j in range(i + 1):
+                    matrix[i - j, knot + j] += wi * basis[j] * g
 
 
 @njit(cache=True)
@@ -209,28 +259,18 @@ def _band_form(left: Array, right: Array, inverse: Array, first: int) -> float:
 
 
 @njit(cache=True)
-def _row_solution(cross: Array, own: Array, width: int, floor: float) -> Array:
-    """The inverse of the objects' system times the sky-object sums (first *width* columns) and alone (the others)."""
-    objects = own.shape[0]
-    solved = np.zeros((objects, width + objects))
-    if objects:
-        _regularise(own, floor)
-        solved[:, :width] = cross
-        for k in range(objects):
-            solved[k, width + k] = 1.0
-        _solve_small(own, solved, objects, width + objects)
-    return solved
-
-
-@njit(cache=True)
-def _row_sky(place: Array, gain: Array, coefficients: Array, sky: Array, row: int) -> None:
-    """The spline at each pixel of a row; beyond its ends, its end."""
+def _row_sky(place: Array, gain: Array, coefficients: Array, sky: Array, slope: Array, row: int) -> None:
+    """The spline at each pixel of a row, and its derivative by the place; beyond its ends, its end."""
     last = coefficients.size - 4
-    basis = np.zeros(4)
     for x in range(place.shape[1]):
         knot = min(max(int(np.floor(place[row, x])), 0), last)
-        basis[0], basis[1], basis[2], basis[3] = _cubic(min(max(place[row, x] - knot, 0.0), 1.0))
-        sky[row, x] = gain[row, x] * (basis * coefficients[knot : knot + 4]).sum()
+        t = min(max(place[row, x] - knot, 0.0), 1.0)
+        r = 1.0 - t
+        c0, c1, c2, c3 = coefficients[knot], coefficients[knot + 1], coefficients[knot + 2], coefficients[knot + 3]
+        b0, b1, b2, b3 = _cubic(t)
+        sky[row, x] = gain[row, x] * (b0 * c0 + b1 * c1 + b2 * c2 + b3 * c3)
+        value = t * (3.0 * t - 4.0) * c1 + (1.0 + t * (2.0 - 3.0 * t)) * c2 + t * t * c3 - r * r * c0
+        slope[row, x] = 0.5 * gain[row, x] * value
 
 
 @njit(cache=True)
@@ -239,30 +279,54 @@ def _row_leverage(
     place: Array,
     gain: Array,
     profiles: Array,
-    solved: Array,
+    own: Array,
+    by_sky: Array,
     inverse: Array,
     leverage: Array,
     row: int,
     first: int,
 ) -> None:
-    """The leverage of each pixel of a row."""
-    objects = profiles.shape[0]
-    width = solved.shape[1] - objects
-    vector, basis = np.zeros(width), np.zeros(4)
+    """The leverage of each pixel of a row; *own* begins with the inverse of the objects' system, *by_sky* is it times sky-object."""
+    objects, width = by_sky.shape
+    vector = np.empty(width)
     for x in range(weight.shape[1]):
         if weight[row, x] <= 0.0:
             continue
         knot = int(np.floor(place[row, x]))
-        basis[0], basis[1], basis[2], basis[3] = _cubic(place[row, x] - knot)
+        basis = _cubic(place[row, x] - knot)
         vector[:] = 0.0
         for i in range(4):
             vector[knot - first + i] = basis[i] * gain[row, x]
         total = 0.0
         for k in range(objects):
-            vector -= profiles[k, row, x] * solved[k, :width]
+            for i in range(width):
+                vector[i] -= profiles[k, row, x] * by_sky[k, i]
             for m in range(objects):
-                total += profiles[k, row, x] * profiles[m, row, x] * solved[k, width + m]
+                total += profiles[k, row, x] * profiles[m, row, x] * own[k, m]
         leverage[row, x] = weight[row, x] * (total + _band_form(vector, vector, inverse, first))
+
+
+@njit(cache=True)
+def _row_objects(
+    data: Array, weight: Array, profiles: Array, sky: Array, row: int, floor: float, own: Array, solved: Array
+) -> None:
+    """The inverse of the objects' system of a row (first columns of *solved*), and their fluxes (its last)."""
+    objects = profiles.shape[0]
+    own[:], solved[:] = 0.0, 0.0
+    for x in range(data.shape[1]):
+        w = weight[row, x]
+        if w <= 0.0:
+            continue
+        left = data[row, x] - sky[row, x]
+        for k in range(objects):
+            wk = w * profiles[k, row, x]
+            solved[k, objects] += wk * left
+            for m in range(objects):
+                own[k, m] += wk * profiles[m, row, x]
+    for k in range(objects):
+        solved[k, k] = 1.0
+    _regularise(own, floor)
+    _solve_small(own, solved, objects, objects + 1)
 
 
 @njit(cache=True)
@@ -276,30 +340,39 @@ def evaluate(
     inverse: Array,
     floor: float,
     errors: bool,
-) -> tuple[Array, Array, Array, Array]:
-    """Sky model and leverage of each pixel, flux and variance of each object and row.
+) -> tuple[Array, Array, Array, Array, Array, Array]:
+    """Sky model, its derivative by the place, objects' model and leverage of each pixel, flux and variance of each object and row.
 
     Arguments are as in :func:`accumulate`; *inverse* is that of :func:`selected_inverse`. Without *errors* it is not looked at:
-    leverages are zero and variances those of the row's own noise, at a third of the cost. The variance of a flux holds the noise
+    leverages are zero and variances those of the row's own noise, at a fraction of the cost. The variance of a flux holds the noise
     of its row and that of the fitted sky; the leverage of a pixel is the part of its own noise that the model follows, so that
     residuals have variance ``(1 - leverage) / weight``. A row without usable pixels has flux NaN and variance infinity.
     """
-    rows, objects = data.shape[0], profiles.shape[0]
-    sky, leverage = np.zeros(data.shape), np.zeros(data.shape)
+    rows, objects, band = data.shape[0], profiles.shape[0], inverse.shape[0]
+    sky, slope, model, leverage = np.empty(data.shape), np.empty(data.shape), np.zeros(data.shape), np.zeros(data.shape)
     flux, variance = np.full((objects, rows), np.nan), np.full((objects, rows), np.inf)
+    own, solved, by_sky = np.empty((objects, objects)), np.empty((objects, objects + 1)), np.empty((objects, band))
+    sums = _row_sums(objects, band)
     for row in range(rows):
-        _row_sky(place, gain, coefficients, sky, row)
+        _row_sky(place, gain, coefficients, sky, slope, row)
+        if objects == 0 and not errors:
+            continue
         first, width = _row_span(weight, place, row)
         if width == 0:
             continue
-        _, cross, own, right = _row_system(data, weight, place, gain, profiles, row, first, width)
-        solved = _row_solution(cross, own, width, floor)
+        _row_objects(data, weight, profiles, sky, row, floor, own, solved)
         for k in range(objects):
-            by_sky = solved[k, :width]
-            flux[k, row] = (solved[k, width:] * right[width:]).sum() - (by_sky * coefficients[first : first + width]).sum()
-            variance[k, row] = solved[k, width + k]
-            if errors:
-                variance[k, row] += _band_form(by_sky, by_sky, inverse, first)
+            flux[k, row], variance[k, row] = solved[k, objects], solved[k, k]
+            for x in range(data.shape[1]):
+                model[row, x] += profiles[k, row, x] * flux[k, row]
         if errors:
-            _row_leverage(weight, place, gain, profiles, solved, inverse, leverage, row, first)
-    return sky, leverage, flux, variance
+            _row_system(data, weight, place, gain, profiles, row, first, sums)
+            by_sky[:] = 0.0
+            for k in range(objects):
+                for m in range(objects):
+                    for i in range(width):
+                        by_sky[k, i] += solved[k, m] * sums[1][m, i]
+            for k in range(objects):
+                variance[k, row] += _band_form(by_sky[k, :width], by_sky[k, :width], inverse, first)
+            _row_leverage(weight, place, gain, profiles, solved, by_sky[:, :width], inverse, leverage, row, first)
+    return sky, slope, model, leverage, flux, variance

@@ -64,31 +64,26 @@ def fit_slit(
     the flat field took it out). *step* is the distance of knots. Without *errors* leverages are zero and variances
     lack the sky's: for what is fitted again. Raises ValueError where no pixel can be used.
     """
-    usable = weight > 0
-    if not usable.any():
+    low, high, count = banded.extent(weight, rows_at)
+    if count == 0:
         raise ValueError("no usable pixel in the slit: expected at least one with positive weight")
     if gain is None:
         gain = np.ones_like(data)
-    origin = float(np.floor(rows_at[usable].min())) - 2 * step
+    origin = float(np.floor(low)) - 2 * step
     place = (rows_at - origin) / step
-    size = int(np.ceil(place[usable].max())) + 5
-    spans = np.where(usable, place, np.nan)
-    with np.errstate(invalid="ignore"):
-        low = np.floor(np.nanmin(np.where(usable.any(axis=1, keepdims=True), spans, 0.0), axis=1))
-        high = np.floor(np.nanmax(np.where(usable.any(axis=1, keepdims=True), spans, 0.0), axis=1))
-    band = int(np.max(high - low)) + 4
-    typical = float(np.median(weight[usable]))
-    clean = np.where(usable, data, 0.0)
-    matrix, rhs = banded.accumulate(clean, weight, place, gain, profiles, size, band, _FLOOR * typical)
-    _penalise(matrix, typical * usable.sum() / size)
+    size = int(np.ceil((high - origin) / step)) + 5
+    typical = float(np.median(weight[weight > 0]))
+    floor = _FLOOR * typical
+    band = banded.band_of(weight, place)
+    matrix, rhs = banded.accumulate(data, weight, place, gain, profiles, size, band, floor)
+    _penalise(matrix, typical * count / size)
     factor = banded.banded_cholesky(matrix)
     coefficients = banded.banded_solve(factor, rhs)
     inverse = banded.selected_inverse(factor) if errors else factor
-    sky, leverage, flux, variance = banded.evaluate(
-        clean, weight, place, gain, profiles, coefficients, inverse, _FLOOR * typical, errors
+    sky, slope, objects, leverage, flux, variance = banded.evaluate(
+        data, weight, place, gain, profiles, coefficients, inverse, floor, errors
     )
-    objects = np.einsum("kyx,ky->yx", profiles, np.nan_to_num(flux)) if len(profiles) else np.zeros_like(sky)
-    return SkyFit(sky, objects, leverage, gain * _slope(coefficients, place, step), flux, variance)
+    return SkyFit(sky, objects, leverage, slope / step, flux, variance)
 
 
 def _penalise(matrix: Array, typical: float) -> None:
@@ -99,18 +94,6 @@ def _penalise(matrix: Array, typical: float) -> None:
         stencil = (1.0, -2.0, 1.0)
         matrix[offset, a : size - 2 + a] += strength * stencil[a] * stencil[b]
     matrix[0] += 1e-12 * typical
-
-
-def _slope(coefficients: Array, place: Array, step: float) -> Array:
-    """Derivative of the spline per reference row."""
-    knot = np.clip(np.floor(place).astype(int), 0, coefficients.size - 4)
-    t = np.clip(place - knot, 0.0, 1.0)
-    r = 1.0 - t
-    parts = (-r * r / 2, (3 * t * t - 4 * t) / 2, (-3 * t * t + 2 * t + 1) / 2, t * t / 2)
-    total = np.zeros_like(place)
-    for i, part in enumerate(parts):
-        total += part * coefficients[knot + i]
-    return total / step
 
 
 def line_shift(fit: SkyFit, data: Array, weight: Array, across: Array, rows: Array, degree: tuple[int, int] = (2, 1)) -> Array:
