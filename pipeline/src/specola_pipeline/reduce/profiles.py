@@ -5,6 +5,7 @@ A profile is the part of an object's light that falls on each pixel of a detecto
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,7 +15,7 @@ from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from specola_pipeline.reduce.robust import mad_std, median
+from specola_pipeline.reduce.robust import mad_std
 from specola_pipeline.reduce.sky import fit_slit
 
 __all__ = ["Trace", "collapse", "detect", "empirical_profile", "find_objects", "follow", "gaussian_profile"]
@@ -46,26 +47,51 @@ def collapse(residual: Array, weight: Array, position: Array, step: float = 0.5)
     Blocks of rows are averaged with their weights, then the blocks' mean is taken without outliers, so that neither a cosmic ray
     nor a bright emission line is taken for an object's continuum.
     """
-    usable = weight > 0
-    count = int(np.ceil(max(float(position[usable].max()), 1.0) / step)) + 1 if usable.any() else 1
-    bins = np.clip(np.rint(position / step).astype(int), 0, count - 1)
-    blocks = max(min(residual.shape[0] // 64, 32), 4)
-    block = np.minimum(np.arange(residual.shape[0]) * blocks // residual.shape[0], blocks - 1)
-    index = block[:, None] * count + bins
-    total = np.bincount(index[usable], weight[usable], minlength=blocks * count).reshape(blocks, count)
-    light = np.bincount(index[usable], (weight * residual)[usable], minlength=blocks * count).reshape(blocks, count)
-    with np.errstate(invalid="ignore", divide="ignore"):  # of bins without a usable pixel
-        mean = light / total
-        pull = (mean - median(mean, 0)) * np.sqrt(total)
-    scale = np.maximum(mad_std(np.where(total > 0, pull, np.nan), axis=0), 1.0)
-    keep = (total > 0) & (np.abs(pull) < 4 * scale[None, :])
-    norm = np.where(keep, total, 0.0).sum(axis=0)
-    value = np.where(keep, light, 0.0).sum(axis=0) / np.maximum(norm, 1e-30)
+    count, typical, value, norm = _collapse(residual, weight, position, step)
     # the scatter of blocks where an object shines is that of its spectrum, not noise: the typical bin tells the noise
-    typical = float(np.median(scale[norm > 0])) if (norm > 0).any() else 1.0
     error = np.where(norm > 0, typical / np.sqrt(np.maximum(norm, 1e-30)), np.inf)
-    places = np.asarray(np.arange(count) * step, dtype=float)
-    return places, np.asarray(np.where(norm > 0, value, 0.0), dtype=float), np.asarray(error, dtype=float)
+    return np.arange(count) * step, value, error
+
+
+@njit(cache=True)
+def _collapse(residual: Array, weight: Array, position: Array, step: float) -> tuple[int, float, Array, Array]:
+    """How many bins there are, the typical scatter of their blocks in units of the noise, their means and weights."""
+    rows, columns = residual.shape
+    farthest = 1.0
+    for y in range(rows):
+        for x in range(columns):
+            if weight[y, x] > 0.0:
+                farthest = max(farthest, position[y, x])
+    count = int(math.ceil(farthest / step)) + 1
+    blocks = max(min(rows // 64, 32), 4)
+    total, light = np.zeros((count, blocks)), np.zeros((count, blocks))
+    for y in range(rows):
+        block = min(y * blocks // rows, blocks - 1)
+        for x in range(columns):
+            if weight[y, x] > 0.0:
+                at = min(max(int(np.rint(position[y, x] / step)), 0), count - 1)
+                total[at, block] += weight[y, x]
+                light[at, block] += weight[y, x] * residual[y, x]
+    value, norm, scale = np.zeros(count), np.zeros(count), np.zeros(count)
+    for k in range(count):
+        known = total[k] > 0.0
+        if not known.any():
+            continue
+        mean = light[k][known] / total[k][known]
+        pull = (mean - _sorted_middle(np.sort(mean))) * np.sqrt(total[k][known])
+        centre = _sorted_middle(np.sort(pull))
+        scale[k] = max(1.482602 * _sorted_middle(np.sort(np.abs(pull - centre))), 1.0)
+        keep = np.abs(pull) < 4.0 * scale[k]
+        norm[k] = total[k][known][keep].sum()
+        value[k] = light[k][known][keep].sum() / max(norm[k], 1e-30)
+    seen = norm > 0.0
+    return count, _sorted_middle(np.sort(scale[seen])) if seen.any() else 1.0, value, norm
+
+
+@njit(cache=True)
+def _sorted_middle(values: Array) -> float:
+    """Median of sorted values."""
+    return 0.5 * (values[(values.size - 1) // 2] + values[values.size // 2])
 
 
 def detect(places: Array, light: Array, error: Array, sigma: float, threshold: float = 5.0) -> tuple[float, float, float] | None:
@@ -109,11 +135,12 @@ def find_objects(residual: Array, weight: Array, position: Array, first_row: int
     left_weight = weight.copy()
     found: list[tuple[Trace, float]] = []
     for _ in range(2 * most):
-        seen = detect(*collapse(left, left_weight, position), sigma)
+        collapsed = collapse(left, left_weight, position)
+        seen = detect(*collapsed, sigma)
         if seen is None or len(found) == most:
             break
         place, significance, height = seen
-        centre, width = gaussian_width(*collapse(left, left_weight, position), place, sigma)
+        centre, width = gaussian_width(*collapsed, place, sigma)
         trace = follow(left, left_weight, position, first_row, centre, width, significance)
         apart = [(abs(place - other.place) / float(np.mean(other.sigma(rows))), height / peak) for other, peak in found]
         if any(gap < 2 or (gap < 6 and part < 0.05) or (gap < 25 and part < 0.01) for gap, part in apart):
@@ -246,17 +273,21 @@ def empirical_profile(
     z = (position - trace.centre(rows)[:, None]) / sigma
     smooth = ndimage.gaussian_filter1d(np.nan_to_num(ndimage.median_filter(np.nan_to_num(flux), 9)), 8.0)[:, None]
     bright = smooth > max(0.1 * float(np.percentile(smooth, 90)), 0.0)
-    shape = np.where(bright, residual * sigma / np.where(bright, smooth, 1.0), 0.0)
-    inside = (np.abs(z) < reach) & (weight > 0) & bright
-    shape_weight = np.where(inside, weight * (smooth / sigma) ** 2, 0.0)
-    model = np.zeros_like(residual)
+    near = np.abs(z) < reach
+    # The place across the trace is all that counts: every pixel is a row of its own, and only pixels near the trace are looked at.
+    z, bright, smooth, sigma = z[near], *(np.broadcast_to(one, near.shape)[near] for one in (bright, smooth, sigma))
+    shape = np.where(bright, residual[near] * sigma / np.where(bright, smooth, 1.0), 0.0)
+    shape_weight = np.where(bright, weight[near] * (smooth / sigma) ** 2, 0.0)
+    inside = shape_weight > 0
     for _ in range(3):
-        fit = fit_slit(shape.T, shape_weight.T, 4.0 * z.T, np.zeros((0, *shape.T.shape)), step=1.6, errors=False)
-        model = fit.sky.T
-        pull = (shape - model) * np.sqrt(shape_weight)
+        fit = fit_slit(shape[:, None], shape_weight[:, None], 4.0 * z[:, None], np.zeros((0, z.size, 1)), step=1.6, errors=False)
+        value = fit.sky[:, 0]
+        pull = (shape - value) * np.sqrt(shape_weight)
         shape_weight = np.where(np.abs(pull) > 5 * max(float(mad_std(pull[inside])), 1.0), 0.0, shape_weight)
-    model = np.where(np.abs(z) < reach, np.maximum(model, 0.0), 0.0)
+    value = np.maximum(value, 0.0)
     grid = np.linspace(-reach, reach, 401)
     order = np.argsort(z[inside])
-    total = np.trapezoid(np.interp(grid, z[inside][order], model[inside][order]), grid)
-    return np.asarray(model / (sigma * max(float(total), 1e-6)))
+    total = np.trapezoid(np.interp(grid, z[inside][order], value[inside][order]), grid)
+    model = np.zeros_like(residual)
+    model[near] = value / (sigma * max(float(total), 1e-6))
+    return model
