@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.polynomial import Polynomial
 
-from specola_pipeline.reduce import banded
+from specola_pipeline.reduce import bandmatrix
 from specola_pipeline.reduce.cosmic import find_cosmics
 from specola_pipeline.reduce.sky import fit_slit, line_shift
 from specola_pipeline.reduce.skylines import fit_lines
@@ -35,10 +35,10 @@ def test_banded_solution_and_inverse_are_those_of_the_dense_matrix():
         dense += np.diag(values, offset) + np.diag(values, -offset)
     dense += 6 * np.eye(size)
     lower = np.array([np.r_[np.diag(dense, -k), np.zeros(k)] for k in range(band)])
-    factor = banded.banded_cholesky(lower)
+    factor = bandmatrix.banded_cholesky(lower)
     right = rng.normal(size=size)
-    np.testing.assert_allclose(banded.banded_solve(factor, right), np.linalg.solve(dense, right), rtol=1e-10)
-    inverse, found = np.linalg.inv(dense), banded.selected_inverse(factor)
+    np.testing.assert_allclose(bandmatrix.banded_solve(factor, right), np.linalg.solve(dense, right), rtol=1e-10)
+    inverse, found = np.linalg.inv(dense), bandmatrix.selected_inverse(factor)
     for offset in range(band):
         np.testing.assert_allclose(found[offset, : size - offset], np.diag(inverse, -offset), atol=1e-12)
 

@@ -6,9 +6,8 @@ each detector row, with a known profile across the slit (Horne 1986, PASP 98, 60
 equations before these are solved (a Schur complement), which leaves a matrix whose half-bandwidth is 3 plus the tilt of the lines
 within the slit in knots. So sky and objects are fitted jointly, at the cost of the sky alone.
 
-The covariance of the spline's coefficients is computed within the band from the Cholesky factor (the recursion of Takahashi,
-Fagan and Chen 1973, as in Erisman and Tinney 1975), and with it the variance that the fitted sky adds to each flux and the
-leverage of each pixel.
+With the covariance of the spline's coefficients (:mod:`.bandmatrix`) come the variance that the fitted sky adds to each flux, and
+the leverage of each pixel.
 """
 
 from __future__ import annotations
@@ -17,7 +16,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["accumulate", "band_of", "banded_cholesky", "banded_solve", "evaluate", "extent", "selected_inverse"]
+from specola_pipeline.reduce.bandmatrix import band_form
+
+__all__ = ["accumulate", "band_of", "evaluate", "extent"]
 
 Array = NDArray[np.float64]
 
@@ -193,72 +194,6 @@ def _accumulate_sky(data: Array, weight: Array, place: Array, gain: Array, matri
 
 
 @njit(cache=True)
-def banded_cholesky(matrix: Array) -> Array:
-    """The lower Cholesky factor of a positive definite banded matrix, both as lower bands of shape (band, size)."""
-    band, size = matrix.shape
-    factor = matrix.copy()
-    for j in range(size):
-        pivot = np.sqrt(max(factor[0, j], 1e-300))
-        factor[0, j] = pivot
-        reach = min(band, size - j)
-        for i in range(1, reach):
-            factor[i, j] /= pivot
-        for k in range(1, reach):
-            scale = factor[k, j]
-            if scale != 0.0:
-                for i in range(k, reach):
-                    factor[i - k, j + k] -= factor[i, j] * scale
-    return factor
-
-
-@njit(cache=True)
-def banded_solve(factor: Array, rhs: Array) -> Array:
-    """Solve with a factor of :func:`banded_cholesky`; returns an array of shape (size,)."""
-    band, size = factor.shape
-    out = rhs.copy()
-    for j in range(size):
-        out[j] /= factor[0, j]
-        for i in range(1, min(band, size - j)):
-            out[j + i] -= factor[i, j] * out[j]
-    for j in range(size - 1, -1, -1):
-        for i in range(1, min(band, size - j)):
-            out[j] -= factor[i, j] * out[j + i]
-        out[j] /= factor[0, j]
-    return out
-
-
-@njit(cache=True)
-def selected_inverse(factor: Array) -> Array:
-    """The lower band of the inverse, of shape (band, size), from a factor of :func:`banded_cholesky`."""
-    band, size = factor.shape
-    inverse = np.zeros((band, size))
-    for j in range(size - 1, -1, -1):
-        reach = min(band, size - j)
-        for i in range(reach - 1, 0, -1):
-            total = 0.0
-            for k in range(1, reach):
-                low, high = min(i, k), max(i, k)
-                total -= factor[k, j] * inverse[high - low, j + low]
-            inverse[i, j] = total / factor[0, j]
-        total = 1.0 / factor[0, j]
-        for k in range(1, reach):
-            total -= factor[k, j] * inverse[k, j]
-        inverse[0, j] = total / factor[0, j]
-    return inverse
-
-
-@njit(cache=True)
-def _band_form(left: Array, right: Array, inverse: Array, first: int) -> float:
-    """``left @ C @ right`` with C the part from coefficient *first* on of the matrix whose lower band is *inverse*."""
-    total = 0.0
-    for i in range(left.size):
-        if left[i] != 0.0:
-            for j in range(right.size):
-                total += left[i] * right[j] * inverse[abs(i - j), first + min(i, j)]
-    return total
-
-
-@njit(cache=True)
 def _row_sky(place: Array, gain: Array, coefficients: Array, sky: Array, slope: Array, row: int) -> None:
     """The spline at each pixel of a row, and its derivative by the place; beyond its ends, its end."""
     last = coefficients.size - 4
@@ -286,7 +221,10 @@ def _row_leverage(
     row: int,
     first: int,
 ) -> None:
-    """The leverage of each pixel of a row; *own* begins with the inverse of the objects' system, *by_sky* is it times sky-object."""
+    """The leverage of each pixel of a row.
+
+    *own* begins with the inverse of the objects' system, *by_sky* is that inverse times the sky-object sums.
+    """
     objects, width = by_sky.shape
     vector = np.empty(width)
     for x in range(weight.shape[1]):
@@ -303,7 +241,7 @@ def _row_leverage(
                 vector[i] -= profiles[k, row, x] * by_sky[k, i]
             for m in range(objects):
                 total += profiles[k, row, x] * profiles[m, row, x] * own[k, m]
-        leverage[row, x] = weight[row, x] * (total + _band_form(vector, vector, inverse, first))
+        leverage[row, x] = weight[row, x] * (total + band_form(vector, vector, inverse, first))
 
 
 @njit(cache=True)
@@ -330,6 +268,17 @@ def _row_objects(
 
 
 @njit(cache=True)
+def _row_by_sky(own: Array, cross: Array, by_sky: Array) -> None:
+    """The inverse of the objects' system, with which *own* begins, times the sky-object sums."""
+    objects, width = cross.shape
+    by_sky[:] = 0.0
+    for k in range(objects):
+        for m in range(objects):
+            for i in range(width):
+                by_sky[k, i] += own[k, m] * cross[m, i]
+
+
+@njit(cache=True)
 def evaluate(
     data: Array,
     weight: Array,
@@ -341,12 +290,12 @@ def evaluate(
     floor: float,
     errors: bool,
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """Sky model, its derivative by the place, objects' model and leverage of each pixel, flux and variance of each object and row.
+    """Of each pixel sky, its derivative by the place, objects' model and leverage; of each object and row flux and variance.
 
-    Arguments are as in :func:`accumulate`; *inverse* is that of :func:`selected_inverse`. Without *errors* it is not looked at:
-    leverages are zero and variances those of the row's own noise, at a fraction of the cost. The variance of a flux holds the noise
-    of its row and that of the fitted sky; the leverage of a pixel is the part of its own noise that the model follows, so that
-    residuals have variance ``(1 - leverage) / weight``. A row without usable pixels has flux NaN and variance infinity.
+    Arguments are as in :func:`accumulate`; *inverse* is that of :func:`.selected_inverse`. Without *errors* it is not looked at:
+    leverages are zero and variances those of the row's own noise, at a fraction of the cost. The variance of a flux holds the
+    noise of its row and that of the fitted sky; the leverage of a pixel is the part of its own noise that the model follows, so
+    that residuals have variance ``(1 - leverage) / weight``. A row without usable pixels has flux NaN and variance infinity.
     """
     rows, objects, band = data.shape[0], profiles.shape[0], inverse.shape[0]
     sky, slope, model, leverage = np.empty(data.shape), np.empty(data.shape), np.zeros(data.shape), np.zeros(data.shape)
@@ -367,12 +316,8 @@ def evaluate(
                 model[row, x] += profiles[k, row, x] * flux[k, row]
         if errors:
             _row_system(data, weight, place, gain, profiles, row, first, sums)
-            by_sky[:] = 0.0
+            _row_by_sky(solved, sums[1], by_sky)
             for k in range(objects):
-                for m in range(objects):
-                    for i in range(width):
-                        by_sky[k, i] += solved[k, m] * sums[1][m, i]
-            for k in range(objects):
-                variance[k, row] += _band_form(by_sky[k, :width], by_sky[k, :width], inverse, first)
+                variance[k, row] += band_form(by_sky[k, :width], by_sky[k, :width], inverse, first)
             _row_leverage(weight, place, gain, profiles, solved, by_sky[:, :width], inverse, leverage, row, first)
     return sky, slope, model, leverage, flux, variance

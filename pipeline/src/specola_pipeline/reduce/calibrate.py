@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from specola_pipeline import instruments
 from specola_pipeline.reduce.arcs import solve_slit
-from specola_pipeline.reduce.detector import SATURATED, Frame, combine, subtract_bias
+from specola_pipeline.reduce.detector import SATURATED, Frame, combine, subtract_bias, with_hot_pixels
 from specola_pipeline.reduce.flats import SlitFlat, slit_flat
 from specola_pipeline.reduce.raw import Raw, electrons
 from specola_pipeline.reduce.traces import Slit, mask_shift, trace_slits
@@ -74,7 +74,7 @@ def calibrate(setup: Setup) -> Calibration:
     Raises FrameError where a frame can not be read, ValueError where the mask is not seen.
     """
     odd: list[str] = []
-    bias = combine([electrons(raw) for raw in setup.biases]) if setup.biases else None
+    bias = with_hot_pixels(combine([electrons(raw) for raw in setup.biases])) if setup.biases else None
     if bias is None:
         odd.append("no bias frames: only the overscan was subtracted")
     flat = _clean(combine([electrons(raw) for raw in setup.flats], level=True), bias)

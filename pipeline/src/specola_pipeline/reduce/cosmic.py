@@ -95,7 +95,8 @@ def _middle(values: Array) -> float:
             values[j] = values[j - 1]
             j -= 1
         values[j] = value
-    return values[values.size // 2]
+    middle: float = values[values.size // 2]
+    return middle
 
 
 @njit(cache=True)

@@ -11,16 +11,31 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from specola_pipeline.reduce.robust import clipped_mean, mad_std
 
-__all__ = ["BAD", "COSMIC", "SATURATED", "Amplifier", "Box", "Frame", "Readout", "combine", "subtract_bias", "to_electrons"]
+__all__ = [
+    "BAD",
+    "COSMIC",
+    "SATURATED",
+    "Amplifier",
+    "Box",
+    "Frame",
+    "Readout",
+    "combine",
+    "subtract_bias",
+    "to_electrons",
+    "with_hot_pixels",
+]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 _T = TypeVar("_T", bound=np.generic)
+_ROWS = 64
+"""Rows that are combined at once: what is looked at together stays small, however many frames there are."""
 
 BAD, SATURATED, COSMIC = 1, 2, 4
 """Bits of a mask: not to be used (dead, hot, NaN, outside), at or above saturation, hit by a cosmic ray."""
@@ -69,7 +84,10 @@ def to_electrons(raw: NDArray[np.generic], readout: Readout, exposure: float = 0
     Raises ValueError where the array does not hold a section.
     """
     values = np.asarray(raw, dtype=float)
-    pieces: list[tuple[Box, Array, Array, Mask]] = []
+    boxes = [one.data for one in readout.amplifiers]
+    y_min, x_min = min(box[0] for box in boxes), min(box[2] for box in boxes)
+    shape = (max(box[1] for box in boxes) - y_min, max(box[3] for box in boxes) - x_min)
+    data, variance, flags = np.zeros(shape), np.full(shape, np.inf), np.full(shape, BAD, dtype=np.uint8)
     odd: list[str] = []
     for number, amplifier in enumerate(readout.amplifiers, start=1):
         y0, y1, x0, x1 = amplifier.data
@@ -78,27 +96,39 @@ def to_electrons(raw: NDArray[np.generic], readout: Readout, exposure: float = 0
                 f"the array has {values.shape[0]} x {values.shape[1]} pixels (rows x columns), amplifier {number} should "
                 f"reach row {y1} and column {x1}: is this frame windowed or truncated?"
             )
-        block = values[y0:y1, x0:x1]
-        mask = np.zeros(block.shape, dtype=np.uint8)
-        mask[~np.isfinite(block)] |= BAD
-        mask[block >= readout.saturation] |= SATURATED
         level, noise = _overscan(values, amplifier)
-        finite = block[np.isfinite(block)]
-        if finite.size < block.size / 2 or float(np.ptp(finite)) == 0.0:
-            mask |= BAD
-            odd.append(f"amplifier {number} is dead: {finite.size} of {block.size} pixels are finite, all alike")
-        electrons = np.where(np.isfinite(block), block - level, 0.0) * amplifier.gain
         read = float(np.clip(noise * amplifier.gain, amplifier.read_noise, 5 * amplifier.read_noise))
         if noise * amplifier.gain > 2 * amplifier.read_noise:
             odd.append(f"amplifier {number}: read noise {noise * amplifier.gain:.1f} e-, expected {amplifier.read_noise:.1f}")
-        pieces.append(((y0, y1, x0, x1), electrons, np.maximum(electrons, 0.0) + read**2, mask))
-    y_min, x_min = min(p[0][0] for p in pieces), min(p[0][2] for p in pieces)
-    shape = (max(p[0][1] for p in pieces) - y_min, max(p[0][3] for p in pieces) - x_min)
-    data, variance, flags = np.zeros(shape), np.full(shape, np.inf), np.full(shape, BAD, dtype=np.uint8)
-    for (y0, y1, x0, x1), electrons, var, mask in pieces:
-        at = (slice(y0 - y_min, y1 - y_min), slice(x0 - x_min, x1 - x_min))
-        data[at], variance[at], flags[at] = electrons, var, mask
+        block, at = values[y0:y1, x0:x1], (slice(y0 - y_min, y1 - y_min), slice(x0 - x_min, x1 - x_min))
+        levels = np.ravel(np.broadcast_to(level, (y1 - y0, 1)))
+        out = data[at], variance[at], flags[at]
+        finite, spread = _read_out(block, levels, amplifier.gain, read, readout.saturation, out)
+        if finite < block.size / 2 or spread == 0.0:
+            flags[at] |= BAD
+            odd.append(f"amplifier {number} is dead: {finite} of {block.size} pixels are finite, all alike")
     return Frame(_turn(data, readout), _turn(variance, readout), _turn(flags, readout), exposure, tuple(odd))
+
+
+@njit(cache=True)
+def _read_out(
+    block: Array, levels: Array, gain: float, read: float, saturation: float, out: tuple[Array, Array, Mask]
+) -> tuple[int, float]:
+    """Fill electrons, variance and mask of an amplifier; how many of its pixels are finite, and from least to largest of them."""
+    data, variance, flags = out
+    finite, low, high = 0, np.inf, -np.inf
+    for y in range(block.shape[0]):
+        for x in range(block.shape[1]):
+            value = block[y, x]
+            flags[y, x] = SATURATED if value >= saturation else 0
+            if np.isfinite(value):
+                finite, low, high = finite + 1, min(low, value), max(high, value)
+                data[y, x] = (value - levels[y]) * gain
+            else:
+                flags[y, x] |= BAD
+                data[y, x] = 0.0
+            variance[y, x] = max(data[y, x], 0.0) + read * read
+    return finite, high - low
 
 
 def _overscan(values: Array, amplifier: Amplifier) -> tuple[Array | float, float]:
@@ -148,38 +178,62 @@ def combine(frames: Sequence[Frame], *, level: bool = False, clip: float = 5.0) 
         raise ValueError(f"frames of different shapes can not be combined: {sorted(shapes)}")
     if len(frames) == 1:
         return frames[0]
-    stack = np.stack([frame.data for frame in frames])
-    variance = np.stack([frame.variance for frame in frames])
+    scale = np.ones(len(frames))
     if level:
         # of the brightest hundredth: through a mask for standard stars no more than a twentieth of a flat is lit
-        typical = np.percentile(stack.reshape(len(frames), -1), 99, axis=1)
+        typical = np.array([np.percentile(frame.data, 99) for frame in frames])
         scale = typical[0] / np.where(typical > 0, typical, 1.0)
-        stack, variance = stack * scale[:, None, None], variance * (scale**2)[:, None, None]
-    good = np.stack([frame.mask for frame in frames]) == 0
-    reference = np.min(stack, axis=0) if len(frames) == 2 else np.median(stack, axis=0)
+    mean, noise, mask = (np.empty(frames[0].data.shape, dtype=kind) for kind in (float, float, np.uint8))
     width = clip * (2**0.5 if len(frames) == 2 else 1.0)
-    good &= np.abs(stack - reference) <= width * np.sqrt(variance) + 0.02 * np.abs(reference)
-    count = good.sum(axis=0)
-    weight = np.maximum(count, 1)
-    mean = np.where(good, stack, 0.0).sum(axis=0) / weight
-    noise = np.where(good, variance, 0.0).sum(axis=0) / weight**2
-    common = np.bitwise_and.reduce(np.stack([frame.mask for frame in frames]), axis=0)
-    common = np.where(count > 0, 0, common | BAD).astype(np.uint8)
+    for first in range(0, mean.shape[0], _ROWS):
+        part = slice(first, first + _ROWS)
+        data, variance = np.stack([one.data[part] for one in frames]), np.stack([one.variance[part] for one in frames])
+        flags = np.stack([one.mask[part] for one in frames])
+        _combine(data, variance, flags, scale, width, (mean[part], noise[part], mask[part]))
     odd = tuple(dict.fromkeys(word for frame in frames for word in frame.odd))
-    return Frame(
-        np.where(count > 0, mean, reference), np.where(count > 0, noise, np.inf), common, sum(f.exposure for f in frames), odd
-    )
+    return Frame(mean, noise, mask, sum(frame.exposure for frame in frames), odd)
+
+
+@njit(cache=True)
+def _combine(data: Array, variance: Array, flags: Mask, scale: Array, width: float, out: tuple[Array, Array, Mask]) -> None:
+    """Fill mean, its variance and mask of frames of shape (frames, rows, columns)."""
+    frames, rows, columns = data.shape
+    ordered = np.empty(frames)
+    for y in range(rows):
+        for x in range(columns):
+            for f in range(frames):
+                value, at = data[f, y, x] * scale[f], f
+                while at > 0 and ordered[at - 1] > value:
+                    ordered[at] = ordered[at - 1]
+                    at -= 1
+                ordered[at] = value
+            middle = 0.5 * (ordered[(frames - 1) // 2] + ordered[frames // 2])
+            reference = ordered[0] if frames == 2 else middle
+            count, total, noise, common = 0, 0.0, 0.0, 255
+            for f in range(frames):
+                value, own = data[f, y, x] * scale[f], variance[f, y, x] * scale[f] ** 2
+                common &= flags[f, y, x]
+                if flags[f, y, x] == 0 and abs(value - reference) <= width * np.sqrt(own) + 0.02 * abs(reference):
+                    count, total, noise = count + 1, total + value, noise + own
+            out[0][y, x] = total / count if count else reference
+            out[1][y, x] = noise / count**2 if count else np.inf
+            out[2][y, x] = 0 if count else common | BAD
+
+
+def with_hot_pixels(bias: Frame) -> Frame:
+    """A combined bias in which pixels far from all others are masked."""
+    typical, scatter = float(np.median(bias.data)), float(mad_std(bias.data))
+    hot = np.abs(bias.data - typical) > 20 * scatter + 20.0
+    return replace(bias, mask=(bias.mask | np.where(hot, BAD, 0)).astype(np.uint8))
 
 
 def subtract_bias(frame: Frame, bias: Frame) -> Frame:
-    """Take out the structure that overscan leaves; hot pixels of the bias are masked. The bias's own noise is added."""
+    """Take out the structure that overscan leaves; bad pixels of the bias are masked. The bias's own noise is added."""
     if frame.data.shape != bias.data.shape:
         raise ValueError(f"the bias has shape {bias.data.shape}, the frame {frame.data.shape}: they are of different set-ups")
-    typical, scatter = float(np.median(bias.data)), float(mad_std(bias.data))
-    hot = np.abs(bias.data - typical) > 20 * scatter + 20.0
     return replace(
         frame,
         data=frame.data - bias.data,
         variance=frame.variance + np.where(np.isfinite(bias.variance), bias.variance, 0.0),
-        mask=(frame.mask | np.where(hot, BAD, 0) | (bias.mask & BAD)).astype(np.uint8),
+        mask=frame.mask | (bias.mask & BAD),
     )

@@ -78,10 +78,10 @@ def slit_flat(
 
 def _along_slit(ratio: Array, weight: Array, position: Array) -> Array:
     """Slit function at each pixel: a spline of the place along the slit, outliers clipped."""
-    turned, turned_weight, place = ratio.T, weight.T.copy(), position.T
-    none = np.zeros((0, *turned.shape))
-    model = fit_slit(turned, turned_weight, place, none, step=1.0, errors=False).sky
-    pull = (turned - model) * np.sqrt(turned_weight)
-    limit = 5 * max(float(mad_std(pull[turned_weight > 0])), 1.0)
-    turned_weight[np.abs(pull) > limit] = 0.0
-    return np.asarray(fit_slit(turned, turned_weight, place, none, step=1.0, errors=False).sky.T)
+    # The place along the slit is all that counts: each pixel is a row of its own.
+    value, place, weight = ratio.reshape(-1, 1), position.reshape(-1, 1), weight.reshape(-1, 1).copy()
+    none = np.zeros((0, *value.shape))
+    model = fit_slit(value, weight, place, none, step=1.0, errors=False).sky
+    pull = (value - model) * np.sqrt(weight)
+    weight[np.abs(pull) > 5 * max(float(mad_std(pull[weight > 0])), 1.0)] = 0.0
+    return np.asarray(fit_slit(value, weight, place, none, step=1.0, errors=False).sky.reshape(ratio.shape))

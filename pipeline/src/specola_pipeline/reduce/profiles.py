@@ -50,7 +50,7 @@ def collapse(residual: Array, weight: Array, position: Array, step: float = 0.5)
     count, typical, value, norm = _collapse(residual, weight, position, step)
     # the scatter of blocks where an object shines is that of its spectrum, not noise: the typical bin tells the noise
     error = np.where(norm > 0, typical / np.sqrt(np.maximum(norm, 1e-30)), np.inf)
-    return np.arange(count) * step, value, error
+    return np.asarray(np.arange(count) * step, dtype=float), value, np.asarray(error, dtype=float)
 
 
 @njit(cache=True)
@@ -62,7 +62,7 @@ def _collapse(residual: Array, weight: Array, position: Array, step: float) -> t
         for x in range(columns):
             if weight[y, x] > 0.0:
                 farthest = max(farthest, position[y, x])
-    count = int(math.ceil(farthest / step)) + 1
+    count = math.ceil(farthest / step) + 1
     blocks = max(min(rows // 64, 32), 4)
     total, light = np.zeros((count, blocks)), np.zeros((count, blocks))
     for y in range(rows):
@@ -91,7 +91,8 @@ def _collapse(residual: Array, weight: Array, position: Array, step: float) -> t
 @njit(cache=True)
 def _sorted_middle(values: Array) -> float:
     """Median of sorted values."""
-    return 0.5 * (values[(values.size - 1) // 2] + values[values.size // 2])
+    middle: float = 0.5 * (values[(values.size - 1) // 2] + values[values.size // 2])
+    return middle
 
 
 def detect(places: Array, light: Array, error: Array, sigma: float, threshold: float = 5.0) -> tuple[float, float, float] | None:
@@ -274,7 +275,7 @@ def empirical_profile(
     smooth = ndimage.gaussian_filter1d(np.nan_to_num(ndimage.median_filter(np.nan_to_num(flux), 9)), 8.0)[:, None]
     bright = smooth > max(0.1 * float(np.percentile(smooth, 90)), 0.0)
     near = np.abs(z) < reach
-    # The place across the trace is all that counts: every pixel is a row of its own, and only pixels near the trace are looked at.
+    # Only the place across the trace counts: each pixel near it is a row of its own.
     z, bright, smooth, sigma = z[near], *(np.broadcast_to(one, near.shape)[near] for one in (bright, smooth, sigma))
     shape = np.where(bright, residual[near] * sigma / np.where(bright, smooth, 1.0), 0.0)
     shape_weight = np.where(bright, weight[near] * (smooth / sigma) ** 2, 0.0)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from specola_pipeline.reduce import banded
+from specola_pipeline.reduce import banded, bandmatrix
 
 __all__ = ["KNOT_STEP", "SkyFit", "fit_slit", "line_shift", "slit_terms"]
 
@@ -77,9 +77,9 @@ def fit_slit(
     band = banded.band_of(weight, place)
     matrix, rhs = banded.accumulate(data, weight, place, gain, profiles, size, band, floor)
     _penalise(matrix, typical * count / size)
-    factor = banded.banded_cholesky(matrix)
-    coefficients = banded.banded_solve(factor, rhs)
-    inverse = banded.selected_inverse(factor) if errors else factor
+    factor = bandmatrix.banded_cholesky(matrix)
+    coefficients = bandmatrix.banded_solve(factor, rhs)
+    inverse = bandmatrix.selected_inverse(factor) if errors else factor
     sky, slope, objects, leverage, flux, variance = banded.evaluate(
         data, weight, place, gain, profiles, coefficients, inverse, floor, errors
     )

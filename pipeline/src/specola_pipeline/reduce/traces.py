@@ -105,7 +105,7 @@ def _trace_slit(gradient: Array, slit: Slit, shift: float, reach: float, degree:
     y = np.arange(slit.rows[0] + _BLOCK // 2, slit.rows[1], _BLOCK)
     found: dict[str, Polynomial | None] = {}
     for name, edge, sign in (("left", slit.left, 1.0), ("right", slit.right, -1.0)):
-        found[name] = _trace_edge(sign * gradient, y, edge, shift, reach, degree)
+        found[name] = _trace_edge(gradient, sign, y, edge, shift, reach, degree)
     odd = list(slit.odd)
     for name, other in (("left", "right"), ("right", "left")):
         if found[name] is None:
@@ -123,14 +123,14 @@ def _trace_slit(gradient: Array, slit: Slit, shift: float, reach: float, degree:
 
 
 def _trace_edge(
-    gradient: Array, y: NDArray[np.int64], edge: Polynomial, shift: float, reach: float, degree: int
+    gradient: Array, sign: float, y: NDArray[np.int64], edge: Polynomial, shift: float, reach: float, degree: int
 ) -> Polynomial | None:
     """One edge, or None where fewer than half of the blocks show it."""
     expected = edge(y.astype(float)) + shift
     half = int(np.ceil(reach)) + 1
     at = np.rint(expected).astype(int)[:, None] + np.arange(-half, half + 1)[None, :]
     inside = (at >= 1) & (at < gradient.shape[1] - 1)
-    values = np.where(inside, gradient[y[:, None], np.clip(at, 0, gradient.shape[1] - 1)], -np.inf)
+    values = np.where(inside, sign * gradient[y[:, None], np.clip(at, 0, gradient.shape[1] - 1)], -np.inf)
     peak = np.argmax(values[:, 1:-1], axis=1) + 1
     rows = np.arange(y.size)
     height = values[rows, peak]
