@@ -183,9 +183,10 @@ def combine(frames: Sequence[Frame], *, level: bool = False, clip: float = 5.0) 
         # of the brightest hundredth: through a mask for standard stars no more than a twentieth of a flat is lit
         typical = np.array([np.percentile(frame.data, 99) for frame in frames])
         scale = typical[0] / np.where(typical > 0, typical, 1.0)
-    mean, noise, mask = (np.empty(frames[0].data.shape, dtype=kind) for kind in (float, float, np.uint8))
+    shape = frames[0].data.shape
+    mean, noise, mask = np.empty(shape), np.empty(shape), np.empty(shape, dtype=np.uint8)
     width = clip * (2**0.5 if len(frames) == 2 else 1.0)
-    for first in range(0, mean.shape[0], _ROWS):
+    for first in range(0, shape[0], _ROWS):
         part = slice(first, first + _ROWS)
         data, variance = np.stack([one.data[part] for one in frames]), np.stack([one.variance[part] for one in frames])
         flags = np.stack([one.mask[part] for one in frames])
@@ -235,5 +236,5 @@ def subtract_bias(frame: Frame, bias: Frame) -> Frame:
         frame,
         data=frame.data - bias.data,
         variance=frame.variance + np.where(np.isfinite(bias.variance), bias.variance, 0.0),
-        mask=frame.mask | (bias.mask & BAD),
+        mask=(frame.mask | (bias.mask & BAD)).astype(np.uint8),
     )
