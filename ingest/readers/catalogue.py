@@ -26,8 +26,9 @@ from astropy.utils.exceptions import AstropyWarning
 
 from ingest.errors import SourceError
 from ingest.readers.mapping import TableMap, table_maps
-from specola_bundle.build import Progress, Report, provenance, software
+from specola_bundle.build import Progress, Report
 from specola_bundle.bundle import BundleWriter, sha256_of
+from specola_bundle.provenance import provenance, software
 from specola_bundle.survey import Survey
 
 __all__ = ["batches", "read"]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import numpy as np
 
 from specola_bundle.bundle import BundleWriter, TableWriter, safe_name, sha256_of
 from specola_bundle.errors import SourceError
+from specola_bundle.provenance import provenance, software
 from specola_bundle.registry import Column, table_of
 from specola_bundle.sdp.cards import one_line
 from specola_bundle.sdp.validate import LONGEST_NAME
@@ -33,7 +32,6 @@ __all__ = [
     "file_name",
     "no_data",
     "own_columns",
-    "software",
     "spectra_bundle",
 ]
 
@@ -126,61 +124,6 @@ def derived(data: SpectrumData) -> dict[str, Any]:
 def own_columns(survey: Survey, table: str) -> list[Column]:
     """The columns a survey.toml documents for a table beyond the registry's: ``[[reader.columns.TABLE]]``."""
     return [Column.from_mapping(column) for column in survey.options.get("columns", {}).get(table, ())]
-
-
-def software() -> list[dict[str, str]]:
-    """The programs that make a bundle, with their versions, for bundle.json and the provenance."""
-    names = ("specola", "astropy", "numpy", "pyarrow")
-    found = []
-    for name in names:
-        try:
-            found.append({"name": name, "version": metadata.version(name)})
-        except metadata.PackageNotFoundError:
-            found.append({"name": name, "version": "unknown"})
-    return [*found, {"name": "python", "version": platform.python_version()}]
-
-
-def provenance(survey: Survey, sources: Sequence[Path], hashes: Mapping[Path, str], started: datetime) -> dict[str, Any]:
-    """A PROV document (PROV-JSON) of an import: the source files with their hashes, the activity, the programs."""
-    bundle = f"specola:{survey.bundle['survey']}_{survey.bundle['release']}"
-    entities: dict[str, Any] = {bundle: {"prov:type": "specola:Bundle", "prov:label": survey.bundle["title"]}}
-    used = {}
-    derivations = {}
-    for number, path in enumerate(sources):
-        entity = f"specola:source/{hashes[path][:16]}"
-        entities[entity] = {
-            "prov:type": "prov:Entity",
-            "prov:label": path.name,
-            "specola:sha256": hashes[path],
-            "specola:size": path.stat().st_size,
-        }
-        used[f"_:used{number}"] = {"prov:activity": "specola:import", "prov:entity": entity}
-        derivations[f"_:derived{number}"] = {"prov:generatedEntity": bundle, "prov:usedEntity": entity}
-    agents = {
-        f"specola:software/{program['name']}": {
-            "prov:type": "prov:SoftwareAgent", "prov:label": program["name"], "specola:version": program["version"],
-        }
-        for program in software()
-    }  # fmt: skip
-    return {
-        "prefix": {"prov": "http://www.w3.org/ns/prov#", "specola": "urn:specola:"},
-        "entity": entities,
-        "activity": {
-            "specola:import": {
-                "prov:type": "specola:Import",
-                "prov:startTime": started.isoformat(timespec="seconds"),
-                "prov:endTime": datetime.now(UTC).isoformat(timespec="seconds"),
-            }
-        },
-        "agent": agents,
-        "used": used,
-        "wasGeneratedBy": {"_:generated": {"prov:entity": bundle, "prov:activity": "specola:import"}},
-        "wasDerivedFrom": derivations,
-        "wasAssociatedWith": {
-            f"_:associated{number}": {"prov:activity": "specola:import", "prov:agent": agent}
-            for number, agent in enumerate(agents)
-        },
-    }
 
 
 def file_name(identifier: str, ending: str = ".fits") -> str:

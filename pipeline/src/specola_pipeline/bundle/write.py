@@ -8,7 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from specola_bundle.build import Report, software, spectra_bundle
+from specola_bundle.build import Report, spectra_bundle
+from specola_bundle.provenance import software
 from specola_bundle.survey import Survey
 from specola_pipeline.bundle.provenance import provenance
 from specola_pipeline.bundle.spectra import reading_of
