@@ -1,207 +1,157 @@
-"""The reduction against the simulator's truth, quadrant by quadrant: ``make bench-reduction``.
+"""Our reduction and ESO's pipeline on the same simulated frames in one run, against the truth: ``make bench-reduction``.
 
-Simulates quadrants of several seeds, reduces them as ``specola-reduce run`` does, with objects detected blindly, and prints
-each target of quality and time beside the figure reached: medians over quadrants, and the worst. Times are processor seconds of
-this process, one thread, reading included. Writes bench/results/reduction.json. The simulator draws the sky from the atlas that
-the reduction compares sky lines with, bands and continuum varied: flexure is better known here than it will be on the sky.
-Other pipelines are not run beside it yet.
+Simulates quadrants of several seeds, reduces them as ``specola-reduce run`` does, with objects detected blindly, and prints each
+target of quality and time beside the figure reached. Then every pipeline is measured in one way (bench/reduction_truth.py),
+quality and time side by side: ours and ESO's on all quadrants (wants esorex and cpl-plugin-vimos, and says so where they are not
+there), and last how our time and memory grow with slits and exposures. Times are processor seconds on one thread, reading
+included, ours without the start of Python. Writes bench/results/reduction.json.
+
+The simulator draws the sky from the atlas that our reduction compares sky lines with, bands and continuum varied: flexure is
+better known here than it will be on the sky.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
+import subprocess
+import sys
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
-from specola_pipeline.instruments import Kind
-from specola_pipeline.organise import Group, plan, scan
-from specola_pipeline.reduce.calibrate import Calibration, calibrate
-from specola_pipeline.reduce.detector import COSMIC
-from specola_pipeline.reduce.exposure import ExposureRecord, reduce_exposure
-from specola_pipeline.reduce.raw import raw_of
-from specola_pipeline.reduce.results import SlitExposure, Spectrum1D
-from specola_pipeline.reduce.robust import median
-from specola_pipeline.reduce.tasks import Calibrate, Parameters
+from bench import reduction_eso
+from bench.reduction_growth import EXPOSURES, grow
+from bench.reduction_ours import TARGETS, judge, reduce_quadrant, seen_by_us
+from bench.reduction_truth import SAME, measure
+from specola_pipeline.organise import scan
 from specola_pipeline.simulate import Settings, simulate
 from specola_pipeline.simulate.truth import FrameTruth, read_truth
 
 RESULTS = Path(__file__).with_name("results") / "reduction.json"
-HIT = 5.0
-"""Noises above which a cosmic ray's pixel has to be found."""
-_T = TypeVar("_T")
-MATCH = 5.0
-"""Pixels within which a detected object is a true one."""
-TARGETS: dict[str, tuple[str, Callable[[float], object]]] = {
-    "slits with map error <= 0.03 px rms": (">= 0.95", lambda value: value >= 0.95),
-    "map error, median of slits, px rms": ("<= 0.03", lambda value: value <= 0.03),
-    "map offset, worst of slits, px": ("<= 0.02", lambda value: value <= 0.02),
-    "sky chi, continuum": ("<= 1.02", lambda value: value <= 1.02),
-    "sky chi, OH lines": ("<= 1.05", lambda value: value <= 1.05),
-    "noise / optimum, clear": ("<= 1.15", lambda value: value <= 1.15),
-    "noise / optimum, OH": ("<= 1.35", lambda value: value <= 1.35),
-    "pulls of counts, width": ("0.9 - 1.1", lambda value: 0.9 <= value <= 1.1),
-    "counts / truth, median": ("0.95 - 1.05", lambda value: 0.95 <= value <= 1.05),
-    "cosmic pixels found": (">= 0.98", lambda value: value >= 0.98),
-    "pixels falsely taken for cosmic": ("<= 0.001", lambda value: value <= 0.001),
-    "objects found": ("", np.isfinite),
-    "science, s a slit": ("<= 0.1", lambda value: value <= 0.1),
-    "calibrations, s": ("<= 20", lambda value: value <= 20),
-}
 
 
-@dataclass(frozen=True)
-class Reduced:
-    """A science exposure of a simulated quadrant."""
-
-    slits: list[SlitExposure]
-    record: ExposureRecord
-    truth: FrameTruth
-    calibration_seconds: float
-    science_seconds: float
+def in_a_process(folder: Path) -> dict[str, Any]:
+    """What :func:`ours` gives in a process of its own, whose memory and first use of everything are nobody else's."""
+    command = [sys.executable, "-m", "bench.reduction", "--ours", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"our reduction of {folder} failed: {done.stderr}")
+    return dict(json.loads(done.stdout))
 
 
-def reduce_quadrant(seed: int, slits: int, folder: Path) -> Reduced:
-    """Simulate a quadrant in *folder* and reduce its science exposure."""
-    simulate(Settings(seed=seed, slits=slits, exposures=1, standards=0), folder)
-    (group,) = (one for one in plan(scan(folder / "raw")).groups if one.kind is Kind.SCIENCE)
-    calibration, calibration_seconds = _timed(lambda: _calibrate(group))
-    raw, kept, chosen = raw_of(group.entries[0]), [], Parameters()
-    record, seconds = _timed(lambda: reduce_exposure(raw, calibration, chosen.seeing, chosen.objects, kept.append))
-    return Reduced(kept, record, read_truth(folder).frame(raw.path.name), calibration_seconds, seconds)
+def ours(folder: Path) -> dict[str, Any]:
+    """Our figures of the quadrant simulated in *folder*: of the targets, of all pipelines, and how many slits failed."""
+    with threadpool_limits(1):
+        reduced = reduce_quadrant(folder)
+        return {
+            "failed": len(reduced.record.failed),
+            "targets": judge(reduced),
+            "same": measure(seen_by_us(reduced), reduced.truth),
+        }
 
 
-def _calibrate(group: Group) -> Calibration:
-    return calibrate(Calibrate.of(group).setup)
+def eso(folder: Path) -> dict[str, Any]:
+    """ESO's figures of the same quadrant; ``said`` has the reason where there are none."""
+    try:
+        products = reduction_eso.reduce_with_eso(scan(folder / "raw"), folder / "eso")
+        return {"same": measure(reduction_eso.seen_by_eso(products, truth_of(folder)), truth_of(folder))}
+    except reduction_eso.EsoError as error:
+        return {"said": str(error)}
 
 
-def _timed(work: Callable[[], _T]) -> tuple[_T, float]:
-    start = time.process_time()
-    return work(), time.process_time() - start
+def truth_of(folder: Path) -> FrameTruth:
+    """The truth of the science exposure simulated in *folder*."""
+    truth = read_truth(folder)
+    return truth.frame(next(frame["file"] for frame in truth.frames if frame["kind"] == "science"))
 
 
-def judge(reduced: Reduced) -> dict[str, float]:
-    """A figure for each of TARGETS."""
-    truth = reduced.truth
-    rms, offset, found, false, pixels = [], [], [0, 0], 0, 0
-    clear, lines, pulls, ratios, objects = [], [], [], [], [0, 0]
-    for images in reduced.slits:
-        window, number = images.window, images.number
-        here = images.inside & (truth.slit[window] == number)
-        miss = ((images.wavelength - truth.wavelength[window]) / np.gradient(images.wavelength, axis=0))[here]
-        rms.append(float(np.sqrt(np.mean(miss**2))))
-        offset.append(abs(float(np.mean(miss))))
-        taken, true = (images.mask & COSMIC) > 0, truth.cosmics[window]
-        hit = here & (true > HIT * np.sqrt(images.variance))
-        found = [found[0] + int((hit & taken).sum()), found[1] + int(hit.sum())]
-        false, pixels = false + int((here & taken & (true == 0)).sum()), pixels + int(here.sum())
-        sky = median(np.where(here, images.sky, np.nan), 1)
-        bright = sky > np.nanpercentile(sky, 90)
-        for source in truth.sources[truth.sources["SLIT"] == number]:
-            objects[1] += 1
-            spectrum = _match(source["TRACE"], images)
-            if spectrum is None:
-                continue
-            objects[0] += 1
-            rows = slice(window[0].start, window[0].stop)
-            electrons, optimum = source["ELECTRONS"][rows].astype(float), source["OPTIMUM"][rows].astype(float)
-            good = np.isfinite(electrons) & np.isfinite(spectrum.flux) & np.isfinite(spectrum.variance) & (optimum > 0)
-            noise = np.sqrt(spectrum.variance)
-            clear.append(noise[good & ~bright] / optimum[good & ~bright])
-            lines.append(noise[good & bright] / optimum[good & bright])
-            if np.median(electrons[good] / optimum[good]) > 2:
-                ratios.append(float(np.sum(spectrum.flux[good]) / np.sum(electrons[good])))
-                pulls.append(((spectrum.flux - ratios[-1] * electrons) / noise)[good])
-    quality = reduced.record.quality
-    values = [
-        float(np.mean(np.array(rms) <= 0.03)),
-        float(np.median(rms)),
-        max(offset),
-        float(np.median([row.sky_chi for row in quality])),
-        float(np.median([row.line_chi for row in quality])),
-        _median(clear),
-        _median(lines),
-        _width(pulls),
-        float(np.median(ratios)),
-        found[0] / max(found[1], 1),
-        false / max(pixels, 1),
-        objects[0] / max(objects[1], 1),
-        reduced.science_seconds / max(len(reduced.slits), 1),
-        reduced.calibration_seconds,
-    ]
-    return dict(zip(TARGETS, values, strict=True))
-
-
-def _match(trace: NDArray[np.float32], images: SlitExposure) -> Spectrum1D | None:
-    """The detected object nearest to a true one."""
-    rows = np.arange(images.window[0].start, images.window[0].stop)
-    true = trace[rows] - images.window[1].start
-    good = np.isfinite(true)
-    if not good.any():
-        return None
-    at = np.clip(np.rint(true[good]).astype(int), 0, images.position.shape[1] - 1)
-    place = float(np.median(images.position[np.flatnonzero(good), at] + true[good] - at))
-    near = [(abs(spectrum.place - place), index) for index, spectrum in enumerate(images.spectra)]
-    return images.spectra[min(near)[1]] if near and min(near)[0] < MATCH else None
-
-
-def _median(parts: list[NDArray[np.float64]]) -> float:
-    return float(np.median(np.concatenate(parts))) if parts else float("nan")
-
-
-def _width(parts: list[NDArray[np.float64]]) -> float:
-    low, high = np.percentile(np.concatenate(parts), [15.865, 84.135]) if parts else (np.nan, np.nan)
-    return float(high - low) / 2
+def quadrant(seed: int, slits: int, with_eso: bool) -> dict[str, Any]:
+    """Simulate a quadrant and reduce it with every pipeline that is here."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        simulate(Settings(seed=seed, slits=slits, exposures=1, standards=0), folder)
+        found = {"seed": seed, "slits": slits, "ours": in_a_process(folder)}
+        return {**found, "eso": eso(folder)} if with_eso else found
 
 
 def main() -> None:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13, 14, 15], help="quadrants to simulate")
-    parser.add_argument("--slits", type=int, default=60, help="slits of each")
+    parser.add_argument("--slits", type=int, nargs="+", default=[60], help="slits of each; the last number goes for all further")
+    parser.add_argument("--growth", type=int, nargs="*", default=[15, 30, 60], help="slits of which time and memory are measured")
     parser.add_argument("--note", default="", help="words that go into the results, as about load of the machine")
+    parser.add_argument("--ours", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    runs = []
-    with threadpool_limits(1), Progress(console=Console(stderr=True)) as bar:
+    if chosen.ours:
+        print(json.dumps(ours(chosen.ours)))
+        return
+    slits = [*chosen.slits, *[chosen.slits[-1]] * len(chosen.seeds)][: len(chosen.seeds)]
+    console, reason, runs = Console(), reduction_eso.missing(), []
+    if reason:
+        console.print(f"ESO's pipeline is not run beside: {reason}")
+    said: dict[str, Any] = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "note": chosen.note, "eso": reason or "run"}
+    with Progress(console=Console(stderr=True)) as bar:
         with tempfile.TemporaryDirectory() as folder:  # compiles what numba has to, so that no quadrant pays for it
-            reduce_quadrant(1, 2, Path(folder))
-        for seed in bar.track(chosen.seeds, description="quadrants"):
-            with tempfile.TemporaryDirectory() as folder:
-                reduced = reduce_quadrant(seed, chosen.slits, Path(folder))
-            runs.append({"seed": seed, "failed": len(reduced.record.failed), **judge(reduced)})
-    table = Table(
-        "", "target", "median", "worst", "met", title=f"{len(runs)} quadrants of {chosen.slits} slits, VIMOS MR, 1200 s"
-    )
+            simulate(Settings(seed=1, slits=2, exposures=1, standards=0), Path(folder))
+            in_a_process(Path(folder))
+        for seed, count in bar.track(list(zip(chosen.seeds, slits, strict=True)), description="quadrants"):
+            runs.append(quadrant(seed, count, not reason))
+            _write({**said, "runs": runs})
+        grown = list(bar.track(grow(chosen.growth), total=len(chosen.growth) + EXPOSURES - 1, description="growth"))
+    console.print(_of_targets(runs))
+    console.print(_side_by_side(runs))
+    for run in runs:
+        if "said" in run.get("eso", {}):
+            console.print(f"ESO's pipeline, seed {run['seed']}: {run['eso']['said']}")
+    console.print(f"slits that failed, ours: {sum(run['ours']['failed'] for run in runs)}")
+    if grown:
+        console.print(_of_growth(grown))
+    _write({**said, "runs": runs, "growth": grown})
+
+
+def _write(results: dict[str, Any]) -> None:
+    """After every quadrant: what was measured is kept when the run is stopped."""
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+
+
+def _of_targets(runs: list[dict[str, Any]]) -> Table:
+    count = ", ".join(str(run["slits"]) for run in runs)
+    table = Table("", "target", "median", "worst", "met", title=f"ours: {len(runs)} quadrants of {count} slits, VIMOS MR, 1200 s")
     for name, (target, holds) in TARGETS.items():
-        values = np.array([run[name] for run in runs])
+        values = np.array([run["ours"]["targets"][name] for run in runs])
         middle = float(np.median(values))
-        far = values[np.argmax(np.abs(values - 1))] if "found" not in name and "optimum" not in name else None
-        worst = values.min() if far is None and "found" in name else values.max() if far is None or "<=" in target else far
-        worst = values.min() if target.startswith(">=") else worst
+        far = values if "<=" in target else np.abs(values - 1)  # of a part or a ratio the best is 1
+        worst = values[np.argmax(far)]
         table.add_row(name, target, f"{middle:.4g}", f"{worst:.4g}", "" if not target else "yes" if holds(middle) else "NO")
-    Console().print(table)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-    print(f"largest memory of this process: {memory:.2f} GiB; slits that failed: {sum(int(run['failed']) for run in runs)}")
-    said = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "slits": chosen.slits,
-        "note": chosen.note,
-        "memory_gib": memory,
-    }
-    RESULTS.write_text(json.dumps({**said, "runs": runs}, indent=1) + "\n", "utf-8")
+    return table
+
+
+def _side_by_side(runs: list[dict[str, Any]]) -> Table:
+    table = Table("measured in one way", "ours", "worst", "ESO", "worst", title="the same frames, medians over quadrants")
+    for name in SAME:
+        row = [name]
+        for who in ("ours", "eso"):
+            values = np.array([run[who]["same"][name] for run in runs if "same" in run.get(who, {})])
+            far = np.abs(values - 1) if "truth" in name else -values if "found" in name or "<=" in name else values
+            row += [f"{np.median(values):.4g}", f"{values[np.argmax(far)]:.4g}"] if values.size else ["-", "-"]
+        table.add_row(*row)
+    return table
+
+
+def _of_growth(grown: list[dict[str, float]]) -> Table:
+    table = Table(*grown[0], title="specola-reduce run, one worker")
+    for row in grown:
+        table.add_row(*(f"{value:.4g}" for value in row.values()))
+    return table
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ TEMPLATE = {
     Kind.SCIENCE: "VIMOS_mos_obs_Offset",
 }
 SECONDS = 86400.0
+MM_PER_ARCSEC = 0.578
+"""Of VIMOS' focal plane, where the masks are."""
 EPOCH = dt.datetime(1858, 11, 17)  # noqa: DTZ001 - the zero of MJD (UTC), without a zone so that it prints as FITS has it
 
 
@@ -138,6 +140,7 @@ def header(
         "TEL AMBI FWHM END": seeing,
         "TEL AMBI TEMP": 11.5,
         "TEL AMBI PRES START": 743.0,
+        "TEL FOCU SCALE": round(1 / MM_PER_ARCSEC, 4),
         "TEL GEOLAT": instrument.site.latitude,
         "TEL GEOLON": instrument.site.longitude,
         "TEL GEOELEV": instrument.site.height,
@@ -189,7 +192,7 @@ def _slits(cards: fits.Header, mask: Mask, quadrant: int, where: tuple[float, fl
         cards[f"HIERARCH ESO INS {key}"] = value
     for number, slit in enumerate(mask.slits, 1):
         along = [source.along for source in mask.sources if source.slit == slit.identifier][:1] or [0.0]
-        degrees = 0.578 * 3600
+        degrees = MM_PER_ARCSEC * 3600
         values = {
             "TYPE": "RECTANGLE",
             "ID": slit.identifier,
