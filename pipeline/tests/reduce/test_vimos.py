@@ -40,9 +40,13 @@ def test_wavelength_maps_are_true(tmp_path, grism, slits, seed, rms):
     assert np.max(np.abs(offset)) < (0.02 if grism == "LR_red" else 0.005)
 
 
-def test_wavelengths_of_an_exposure_are_true_after_flexure(tmp_path):
-    """The simulator draws its sky from the atlas that the reduction compares with, but varies its bands and its continuum."""
-    simulate(Settings(slits=6, seed=3, exposures=1, standards=0, flats=1, biases=3), tmp_path)
+@pytest.mark.parametrize("seed", [3, 5])
+def test_sky_and_wavelengths_of_an_exposure_are_true_after_flexure(tmp_path, seed):
+    """The simulator draws its sky from the atlas that the reduction compares with, but varies its bands and its continuum.
+
+    With seed 3 the image moves along the dispersion, with seed 5 also by 0.6 pixel across it.
+    """
+    simulate(Settings(slits=6, seed=seed, exposures=1, standards=0, flats=1, biases=3), tmp_path)
     reduction = run(tmp_path / "raw", tmp_path / "work")
     assert reduction.problems == ()
     (mask,) = reduction.masks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from specola_pipeline.reduce.raw import Raw, electrons
 from specola_pipeline.reduce.results import SlitExposure, SlitQuality, Spectrum1D
 from specola_pipeline.reduce.skylines import sky_line_offset
 from specola_pipeline.reduce.slitfit import SlitSolver
+from specola_pipeline.reduce.traces import slits_moved
 
 __all__ = ["ExposureRecord", "reduce_exposure", "reduce_slit"]
 
@@ -27,12 +29,19 @@ _ATLAS = "paranal"
 _MARGIN = 1.0
 """Columns left out at both ends of a slit, where its edge falls within a pixel."""
 
+_DOUBT = 0.1
+"""Error, columns, above which where an exposure's slits lie is not known better than that they have not moved."""
+
 
 @dataclass(frozen=True)
 class ExposureRecord:
-    """What is kept of an exposure beside its slits: figures, failed slits as (identifier, words), and what was odd."""
+    """What is kept of an exposure beside its slits: figures, failed slits as (identifier, words), and what was odd.
+
+    *moved* is by how many columns its slits lie from where they were in the flat, 0 where the sky was too faint to see it.
+    """
 
     quality: tuple[SlitQuality, ...]
+    moved: float
     barycentric: float
     failed: tuple[tuple[str, str], ...]
     odd: tuple[str, ...]
@@ -52,32 +61,45 @@ def reduce_exposure(
     instrument = instruments.instrument(raw.frame.instrument)
     sigma = max(seeing / 2.3548 / instrument.detector(raw.frame.quadrant).pixel_scale, 1.0)
     lines = instruments.line_list(instrument.sky_lines)
+    seen = [one.slit for one in calibration.slits if one.slit.traced]
+    moved, doubt = slits_moved(frame.data, seen, instrument.flexure.across)
+    if not math.isfinite(doubt) or doubt > _DOUBT:
+        moved = 0.0
     figures: list[SlitQuality] = []
     failed: list[tuple[str, str]] = []
     for slit in calibration.slits:
         try:
-            images, quality = reduce_slit(frame, slit, lines, instrument.flexure.along, sigma, most)
+            images, quality = reduce_slit(frame, slit, lines, instrument.flexure.along, sigma, most, moved)
         except ValueError as error:
             failed.append((slit.said.identifier, str(error)))
             continue
         keep(images)
         figures.append(quality)
-    return ExposureRecord(tuple(figures), fluxcal.barycentric_factor(raw), tuple(failed), frame.odd)
+    return ExposureRecord(tuple(figures), moved, fluxcal.barycentric_factor(raw), tuple(failed), frame.odd)
 
 
 def reduce_slit(
-    frame: Frame, calibrated: CalibratedSlit, lines: instruments.Lines, reach: float, seeing: float, most: int
+    frame: Frame,
+    calibrated: CalibratedSlit,
+    lines: instruments.Lines,
+    reach: float,
+    seeing: float,
+    most: int,
+    moved: float = 0.0,
 ) -> tuple[SlitExposure, SlitQuality]:
     """Sky, cosmic rays and objects of one slit.
 
     *lines* are those of the night sky and *reach* how many rows they may lie from where the arc puts them; *seeing* is the
-    expected sigma of an object along the slit in pixels. Raises ValueError where the slit has no usable pixel.
+    expected sigma of an object along the slit in pixels, *moved* by how many columns the slit lies from where the flat showed
+    it. Raises ValueError where the slit has no usable pixel.
     """
-    slit, wave, flat = calibrated.slit, calibrated.wave, calibrated.flat
+    slit, wave = calibrated.slit, calibrated.wave
     window = slit.window(frame.data.shape[1])
     position, length = slit.position(window)
+    position = position - moved
+    flat = calibrated.flat.moved(position)
     inside = (position > _MARGIN - 0.5) & (position < length[:, None] - _MARGIN + 0.5)
-    wavelength, rows_at = wave.reference_rows(window, slit.middle)
+    wavelength, rows_at = wave.reference_rows(window, slit.middle, moved)
     mask = frame.mask[window].copy()
     usable = inside & (mask == 0)
     if usable.sum() < 20 * max(usable.shape[1], 1):
@@ -93,8 +115,8 @@ def reduce_slit(
     noise = np.sqrt(solver.variance[:, column] / max(inside.sum(axis=1).max(), 1))
     offset, error, count = sky_line_offset(solver.fit.sky[:, column], noise, axis, wave, lines, instruments.sky(_ATLAS), reach)
     dispersion = np.gradient(axis)[:, None]
-    moved = rows_at - solver.rows_at
-    true = wavelength - (moved + offset) * dispersion
+    mended = rows_at - solver.rows_at
+    true = wavelength - (mended + offset) * dispersion
     spectra = tuple(_spectrum(solver, k, usable & ~solver.cosmic, true) for k in range(len(solver.traces)))
     images = SlitExposure(
         slit.number,
@@ -109,7 +131,7 @@ def reduce_slit(
         float(np.median(length)),
         spectra,
     )
-    return images, _figures(solver, calibrated, images, moved, (offset, error, count), odd)
+    return images, _figures(solver, calibrated, images, mended, (offset, error, count), odd)
 
 
 def _spectrum(solver: SlitSolver, k: int, used: NDArray[np.bool_], wavelength: Array) -> Spectrum1D:
@@ -133,7 +155,7 @@ def _figures(
     solver: SlitSolver,
     calibrated: CalibratedSlit,
     images: SlitExposure,
-    moved: Array,
+    mended: Array,
     sky_lines: tuple[float, float, int],
     odd: tuple[str, ...],
 ) -> SlitQuality:
@@ -158,7 +180,7 @@ def _figures(
         *sky_lines,
         chi_sky,
         chi_lines,
-        float(np.sqrt(np.mean(moved[solver.usable] ** 2))),
+        float(np.sqrt(np.mean(mended[solver.usable] ** 2))),
         float(solver.cosmic[inside].mean()),
         float((~solver.usable)[inside].mean()),
         flat.signal,

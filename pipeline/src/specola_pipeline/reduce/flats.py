@@ -7,10 +7,11 @@ every column, which is what the sky fit assumes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import make_interp_spline
 
 from specola_pipeline.reduce.robust import mad_std
 from specola_pipeline.reduce.sky import fit_slit
@@ -30,15 +31,29 @@ _PIXEL_SCATTER = 0.015
 class SlitFlat:
     """Response to divide by (slit function included), and its relative variance, of shape (rows, columns); 1 and 0 outside.
 
-    *illumination* is the slit function alone, in steps of a pixel from the left edge; *signal* is the median number of electrons
-    and *saturated* the part of the slit's pixels at or above saturation.
+    *pixels* is the response of the pixels alone, of the same shape. The slit function is *light* at *place* (pixels from the
+    left edge, ascending), and *illumination* in steps of a pixel. *signal* is the median number of electrons and *saturated* the
+    part of the slit's pixels at or above saturation.
     """
 
     response: Array
     relative_variance: Array
+    pixels: Array
+    place: Array
+    light: Array
     illumination: Array
     signal: float
     saturated: float
+
+    def moved(self, position: Array) -> SlitFlat:
+        """The flat field of an exposure whose slit lies elsewhere on the pixels: *position* as in :func:`slit_flat`.
+
+        The response of pixels stays where it is, the slit function moves with the slit.
+        """
+        if self.place.size < 4:
+            return self
+        curve = make_interp_spline(self.place, self.light, k=3)
+        return replace(self, response=self.pixels * curve(np.clip(position, self.place[0], self.place[-1])))
 
 
 def slit_flat(
@@ -73,7 +88,18 @@ def slit_flat(
     bins = np.rint(position[usable]).astype(int)
     count = np.bincount(bins)
     profile = np.bincount(bins, illumination[usable]) / np.maximum(count, 1)
-    return SlitFlat(response, relative, profile[count > 0], signal, part)
+    return SlitFlat(
+        response, relative, detail, *_function(position[usable], illumination[usable]), profile[count > 0], signal, part
+    )
+
+
+def _function(position: Array, illumination: Array) -> tuple[Array, Array]:
+    """The slit function in steps of about a quarter of a pixel, where there are pixels."""
+    order = np.argsort(position, kind="stable")
+    place, light = position[order], illumination[order]
+    first = np.flatnonzero(np.diff(np.floor(4 * place), prepend=np.nan) != 0)
+    count = np.diff(np.append(first, place.size))
+    return np.add.reduceat(place, first) / count, np.add.reduceat(light, first) / count
 
 
 def _along_slit(ratio: Array, weight: Array, position: Array) -> Array:

@@ -16,12 +16,21 @@ from scipy import ndimage
 
 from specola_pipeline.reduce.robust import mad_std
 
-__all__ = ["Slit", "mask_shift", "trace_slits"]
+__all__ = ["Slit", "mask_shift", "slits_moved", "trace_slits"]
 
 Array = NDArray[np.float64]
 
 _BLOCK = 32
 """Rows averaged to measure an edge: enough light for a faint flat, little enough curvature."""
+
+_BENT = 12.0
+"""Columns by which the optics may move a slit beside the middle of its mask."""
+
+_ENOUGH_SLITS = 8
+"""Slits from which they say together how the optics bend a mask's image."""
+
+_ENOUGH_BLOCKS = 40
+"""Blocks in which an edge is seen, below which an exposure's slits are taken to lie where the flat's did."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +53,8 @@ class Slit:
         y = np.arange(*self.rows, dtype=float)
         return float(np.mean(self.left(y) + self.right(y)) / 2)
 
-    def window(self, columns: int, margin: int = 2) -> tuple[slice, slice]:
-        """The part of the detector that holds the slit, *margin* columns wider on both sides."""
+    def window(self, columns: int, margin: int = 3) -> tuple[slice, slice]:
+        """The part of the detector that holds the slit, *margin* columns wider on both sides: flexure may move its light."""
         y = np.arange(self.rows[0], self.rows[1], dtype=float)
         low = int(np.floor(np.min(self.left(y)))) - margin
         high = int(np.ceil(np.max(self.right(y)))) + margin + 1
@@ -91,30 +100,88 @@ def _gradient(flat: Array) -> Array:
     return np.asarray(ndimage.gaussian_filter1d(np.clip(smooth / scale, -0.5, 2.0), 1.0, axis=1, order=1, mode="nearest"))
 
 
+def slits_moved(sky: Array, slits: Sequence[Slit], reach: float) -> tuple[float, float]:
+    """By how many columns the slits of an exposure lie from where they were in the flat, and the error.
+
+    The *sky*'s light (the frame itself) has the same edges as the flat's, measured in the same way, within *reach* columns. Zero
+    and NaN where too few are seen: the sky is faint in short exposures.
+    """
+    gradient = _gradient(sky)
+    found = []
+    for slit in slits:
+        y = np.arange(slit.rows[0] + _BLOCK // 2, slit.rows[1], _BLOCK)
+        for edge, sign in ((slit.left, 1.0), (slit.right, -1.0)):
+            place, seen = _edge_places(gradient, sign, y, edge(y.astype(float)), reach)
+            found.append((place - edge(y))[seen])
+    moved = np.concatenate(found) if found else np.empty(0)
+    if moved.size < _ENOUGH_BLOCKS:
+        return 0.0, float("nan")
+    return float(np.median(moved)), 1.25 * float(mad_std(moved)) / float(np.sqrt(moved.size))
+
+
 def trace_slits(flat: Array, slits: Sequence[Slit], shift: float = 0.0, reach: float = 4.0, degree: int = 3) -> list[Slit]:
     """Trace the edges of *slits* in a flat, looking within *reach* columns of where they are expected after *shift*.
 
-    An edge is the place of the steepest gradient, measured in blocks of rows and fitted with a polynomial of the row. An edge
-    that is not seen keeps its expected place, moved as the slit's other edge is, and the slit says so.
+    Where that is, the edges of all slits together say first: optics bend a mask's image by more than *reach* at its corners. An
+    edge is the place of the steepest gradient, measured in blocks of rows and fitted with a polynomial of the row. An edge that
+    is not seen keeps its expected place, moved as the slit's other edge is, and the slit says so.
     """
     gradient = _gradient(flat)
-    return [_trace_slit(gradient, slit, shift, reach, degree) for slit in slits]
+    moved = [replace(slit, left=slit.left + shift, right=slit.right + shift) for slit in slits]
+    if len(slits) >= _ENOUGH_SLITS:
+        moved = _bent(gradient, moved)
+    return [_trace_slit(gradient, slit, reach, degree) for slit in moved]
 
 
-def _trace_slit(gradient: Array, slit: Slit, shift: float, reach: float, degree: int) -> Slit:
+def _bent(gradient: Array, slits: Sequence[Slit]) -> list[Slit]:
+    """Slits where the image of the mask, bent by the optics as smoothly as they are, puts them."""
+    found, terms = [], []
+    for slit in slits:
+        y = np.arange(slit.rows[0] + _BLOCK // 2, slit.rows[1], _BLOCK, dtype=float)
+        for edge, sign in ((slit.left, 1.0), (slit.right, -1.0)):
+            place, seen = _edge_places(gradient, sign, y.astype(int), edge(y), _BENT)
+            found.append(np.where(seen, place - edge(y), np.nan))
+            terms.append(_bending(slit, edge(y), y, gradient.shape))
+    miss, design = np.concatenate(found), np.concatenate(terms)
+    keep = np.isfinite(miss)
+    for _ in range(6):
+        if keep.sum() < 4 * design.shape[1]:
+            return list(slits)
+        solution, *_ = np.linalg.lstsq(design[keep], miss[keep], rcond=1e-10)
+        away = np.abs(miss - design @ solution)
+        keep = away < max(3 * float(np.median(away[keep])), 0.2)
+    bent = []
+    for slit in slits:
+        y = np.arange(slit.rows[0], slit.rows[1], dtype=float)
+        left, right = (
+            Polynomial.fit(y, edge(y) + _bending(slit, edge(y), y, gradient.shape) @ solution, 3)
+            for edge in (slit.left, slit.right)
+        )
+        bent.append(replace(slit, left=left, right=right))
+    return bent
+
+
+def _bending(slit: Slit, x: Array, y: Array, shape: tuple[int, ...]) -> Array:
+    """Terms of a mask's distortion at columns *x* of an edge, (rows, terms): of its image, and along its slits' dispersion."""
+    u = 2.0 * x / shape[1] - 1.0
+    middle = np.full(y.size, (slit.rows[0] + slit.rows[1]) / shape[0] - 1.0)
+    along = (2.0 * y - slit.rows[0] - slit.rows[1]) / shape[0]
+    image = [u**i * middle**j for i in range(4) for j in range(4 - i)]
+    return np.stack([*image, along, along**2, along * u, along * middle], axis=1)
+
+
+def _trace_slit(gradient: Array, slit: Slit, reach: float, degree: int) -> Slit:
     y = np.arange(slit.rows[0] + _BLOCK // 2, slit.rows[1], _BLOCK)
     found: dict[str, Polynomial | None] = {}
     for name, edge, sign in (("left", slit.left, 1.0), ("right", slit.right, -1.0)):
-        found[name] = _trace_edge(gradient, sign, y, edge, shift, reach, degree)
+        found[name] = _trace_edge(gradient, sign, y, edge, reach, degree)
     odd = list(slit.odd)
     for name, other in (("left", "right"), ("right", "left")):
         if found[name] is None:
             odd.append(f"the {name} edge is not seen in the flat")
             seen = found[other]
             expected = getattr(slit, name)
-            found[name] = (
-                expected + shift if seen is None else expected + (seen.convert(domain=expected.domain) - getattr(slit, other))
-            )
+            found[name] = expected if seen is None else _beside(expected, seen, getattr(slit, other), slit.rows)
     left, right = found["left"], found["right"]
     traced = len(odd) == len(slit.odd)
     if left is not None and right is not None:
@@ -122,23 +189,17 @@ def _trace_slit(gradient: Array, slit: Slit, shift: float, reach: float, degree:
     return slit
 
 
+def _beside(expected: Polynomial, seen: Polynomial, other: Polynomial, rows: tuple[int, int]) -> Polynomial:
+    """An edge that is not seen, moved from where it is *expected* as the *other* was, which was *seen*."""
+    y = np.arange(rows[0], rows[1], dtype=float)
+    return Polynomial.fit(y, expected(y) + seen(y) - other(y), 3)
+
+
 def _trace_edge(
-    gradient: Array, sign: float, y: NDArray[np.int64], edge: Polynomial, shift: float, reach: float, degree: int
+    gradient: Array, sign: float, y: NDArray[np.int64], edge: Polynomial, reach: float, degree: int
 ) -> Polynomial | None:
     """One edge, or None where fewer than half of the blocks show it."""
-    expected = edge(y.astype(float)) + shift
-    half = int(np.ceil(reach)) + 1
-    at = np.rint(expected).astype(int)[:, None] + np.arange(-half, half + 1)[None, :]
-    inside = (at >= 1) & (at < gradient.shape[1] - 1)
-    values = np.where(inside, sign * gradient[y[:, None], np.clip(at, 0, gradient.shape[1] - 1)], -np.inf)
-    peak = np.argmax(values[:, 1:-1], axis=1) + 1
-    rows = np.arange(y.size)
-    height = values[rows, peak]
-    before, after = values[rows, peak - 1], values[rows, peak + 1]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        offset = np.clip(0.5 * (before - after) / (before - 2 * height + after), -0.5, 0.5)
-    place = at[rows, peak] + offset
-    keep = np.isfinite(place) & (height > 0.05)
+    place, keep = _edge_places(gradient, sign, y, edge(y.astype(float)), reach)
     if keep.sum() < max(degree + 2, y.size // 2):
         return None
     domain = [float(y[0]), float(y[-1])]
@@ -152,3 +213,24 @@ def _trace_edge(
             break
         keep = again
     return fit
+
+
+def _edge_places(
+    gradient: Array, sign: float, y: NDArray[np.int64], expected: Array, reach: float
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Columns at which light begins (*sign* 1) or ends (-1) within *reach* of *expected* in rows *y*, and where it is seen to.
+
+    What is steepest at the end of the reach is the foot of something beyond it.
+    """
+    half = int(np.ceil(reach)) + 2
+    at = np.rint(expected).astype(int)[:, None] + np.arange(-half, half + 1)[None, :]
+    inside = (at >= 1) & (at < gradient.shape[1] - 1)
+    values = np.where(inside, sign * gradient[y[:, None], np.clip(at, 0, gradient.shape[1] - 1)], -np.inf)
+    peak = np.argmax(values[:, 1:-1], axis=1) + 1
+    rows = np.arange(y.size)
+    height = values[rows, peak]
+    before, after = values[rows, peak - 1], values[rows, peak + 1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        offset = np.clip(0.5 * (before - after) / (before - 2 * height + after), -0.5, 0.5)
+    place = at[rows, peak] + offset
+    return place, np.isfinite(place) & (height > 0.05) & (peak > 1) & (peak < 2 * half - 1)

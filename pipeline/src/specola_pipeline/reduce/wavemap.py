@@ -61,10 +61,13 @@ class WaveMap:
             y = y - (self(y, x) - wavelength) / self.slope(y, x)
         return y
 
-    def reference_rows(self, window: tuple[slice, slice], middle: float) -> tuple[Array, Array]:
-        """Wavelength of each pixel of *window*, and the row at which that wavelength lies on the column *middle*."""
+    def reference_rows(self, window: tuple[slice, slice], middle: float, moved: float = 0.0) -> tuple[Array, Array]:
+        """Wavelength of each pixel of *window*, and the row at which that wavelength lies on the column *middle*.
+
+        *moved* is by how many columns the slit lies from where the map was made.
+        """
         y = np.arange(window[0].start, window[0].stop, dtype=float)
-        x = np.arange(window[1].start, window[1].stop, dtype=float)
+        x = np.arange(window[1].start, window[1].stop, dtype=float) - moved
         wavelength = self(y[:, None], x[None, :])
         axis = self(y, np.full(y.size, middle))
         rows = np.interp(wavelength, axis, y)
