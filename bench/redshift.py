@@ -203,12 +203,15 @@ def redrock(folder: Path, process: subprocess.Popen[bytes] | None, mine: list[Ca
 
 
 def _converted(library: Library) -> dict[str, Any]:
-    """The library for redrock, which wants templates that reach beyond the spectra at every redshift it scans."""
+    """The library for redrock, which wants templates that reach beyond the spectra at every redshift it scans.
+
+    All but `other_light`, as redrock has the intergalactic medium in front of every galaxy.
+    """
     step = library.step
     grid = np.exp(np.arange(round(np.log(400.0) / step), round(np.log(14000.0) / step) + 1) * step)
     rest = library.wave
     return {"wave": grid} | {
-        f"{one.spectral_class}:{one.name}": np.interp(grid, rest, one.flux, left=0.0) for one in library.templates
+        f"{one.spectral_class}:{one.name}": np.interp(grid, rest, one.flux, left=0.0) for one in library.templates if one.absorbed
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +17,18 @@ from typer.testing import CliRunner
 
 from specola_pipeline.cli import app
 from specola_pipeline.errors import SpectrumError
-from specola_pipeline.redshift import igm, kernels, scan
+from specola_pipeline.redshift import igm, kernels, refine, scan
 from specola_pipeline.redshift.confidence import flag_digit, probability
 from specola_pipeline.redshift.lines import groups
 from specola_pipeline.redshift.measure import Redshifter
 from specola_pipeline.redshift.prepare import prepare
 from specola_pipeline.redshift.readers import read_spectra
+from specola_pipeline.redshift.refine import Refiner
 from specola_pipeline.redshift.run import measure_all, resume
 from specola_pipeline.redshift.scan import Scanner, smoothed
 from specola_pipeline.redshift.spectrum import Spectrum
 from specola_pipeline.redshift.templates import load_library, load_redrock
+from specola_pipeline.redshift.widths import continuum, rarity
 from specola_pipeline.spectral import air_to_vacuum
 
 WAVE = np.arange(5500.0, 9500.0, 4.0)
@@ -64,11 +67,12 @@ def test_a_template_with_noise_comes_back(redshifter: Redshifter, name: str, z: 
 
 
 def test_the_error_of_z_is_its_scatter() -> None:
+    """Of so many spectra that the width itself is known to three per cent."""
     library = load_library()
     one = Redshifter(type(library)(library.step, library.first, tuple(t for t in library.templates if t.name == "early")))
-    results = [one.measure(made("early", 0.6, snr=6.0, seed=seed)).best for seed in range(150)]
+    results = [one.measure(made("early", 0.6, snr=6.0, seed=seed)).best for seed in range(600)]
     pulls = [(best.z - 0.6) / best.z_err for best in results if best is not None]
-    assert len(pulls) == 150
+    assert len(pulls) == 600
     assert 0.9 < np.std(pulls) < 1.1
 
 
@@ -105,7 +109,7 @@ def test_leaving_out_what_can_not_win_changes_nothing(monkeypatch: pytest.Monkey
     monkeypatch.setattr(scan, "scan_templates", kept)
     library = load_library().only(("GALAXY",))
     Scanner(library).scan(prepare(made(name, z, snr)))
-    ((moments, right, self_, line, cross, tau, spread, penalty, best, within), gain), = calls  # fmt: skip
+    ((moments, right, self_, line, cross, tau, spread, penalty, handicap, best, within), gain), = calls  # fmt: skip
     templates, lags = gain.shape
     full = np.empty_like(gain)
     for t in range(templates):
@@ -115,6 +119,7 @@ def test_leaving_out_what_can_not_win_changes_nothing(monkeypatch: pytest.Monkey
             np.ascontiguousarray(moments[t].T), np.ascontiguousarray(right[t].T), np.ascontiguousarray(self_.T),
             np.ascontiguousarray(line.T), terms, spread, penalty,
         )  # fmt: skip
+        full[t] -= handicap[t]
         full[t, ~on_data] = gain[t, ~on_data]  # lines alone
     assert best == 0.0
     looked_at = full.max(axis=0) >= full.max() - within
@@ -125,6 +130,70 @@ def test_leaving_out_what_can_not_win_changes_nothing(monkeypatch: pytest.Monkey
     assert (gain >= full - 1e-6 * np.abs(full)).all()
     assert gain.max(axis=0)[~looked_at].max() < full.max() - within + 1e-6 * full.max()
     assert (gain != full).mean() > 0.5
+
+
+def test_a_straight_line_is_fill() -> None:
+    """Where a reduction joined two values by a line there are no data; a slope with noise is data."""
+    spectrum = made("early", 0.62, snr=8.0)
+    flux = spectrum.flux.copy()
+    flux[-200:] = np.linspace(1.0, 0.0, 200)
+    assert prepare(Spectrum("filled", WAVE, flux, spectrum.err, 600.0)).wave[-1] < WAVE[-200]
+    flux[-200:] += 1e-3 * np.random.default_rng(1).standard_normal(200)
+    assert prepare(Spectrum("slope", WAVE, flux, spectrum.err, 600.0)).wave[-1] > WAVE[-10]
+
+
+def line_on(level: float, seed: int = 3) -> Spectrum:
+    """A single line at 6500 Angstrom, unresolved and of flux 60, on flat light, with noise of 1."""
+    noise = np.random.default_rng(seed).standard_normal(WAVE.size)
+    sigma = 6500.0 / 600 / 2.3548
+    line = 60 / sigma / np.sqrt(2 * np.pi) * np.exp(-0.5 * ((WAVE - 6500.0) / sigma) ** 2)
+    return Spectrum("line", WAVE, level + line + 0.3 * noise, np.full(WAVE.size, 0.3), 600.0)
+
+
+def test_the_continuum_is_beside_the_line_and_not_less_than_its_error() -> None:
+    for level in (2.0, 0.0):
+        data = prepare(line_on(level))
+        seen = continuum(data)
+        assert seen.shape == data.weight.shape
+        assert (seen > 0).all()
+        # The line itself is not in it: three thousand km/s blueward of it the window begins behind the line.
+        at = round(np.log(6500.0) / data.step) - data.first
+        assert seen[at] * data.scale == pytest.approx(level, abs=0.2)
+
+
+def test_a_wide_line_is_rare_by_its_own_width() -> None:
+    """Chi-square grows by twice the equivalent width over the group's: what the normal equations lose is half the slope."""
+    data = prepare(line_on(2.0))
+    group = next(one for one in groups("GALAXY") if one.name == "[O II]")
+    z = 6500.0 / 3728.6 - 1
+    found = rarity(group, np.array([np.log1p(z), np.log1p(9.0)]), data, data.sigma)
+    level = continuum(data)
+    width = np.hypot(group.sigma / 299792.458, data.sigma)
+    # A strength of 1 has this flux at rest, over the continuum.
+    equivalent = np.sqrt(2 * np.pi) * width * 3729.88 / level[found.point[0]]
+    assert found.against(level)[0] == pytest.approx(equivalent / group.width)
+    assert found.factor[1] == 0.0
+
+
+def test_a_line_without_its_companions_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """[O II] alone, where Balmer lines and [O III] would be seen, too, is less likely than if it could come without them."""
+    data, library = prepare(line_on(2.0)), load_library()
+    number = [one.name for one in library.of("GALAXY")].index("early")
+    fits = []
+    for kept in (True, False):
+        alone = tuple(one if kept else replace(one, needs={}) for one in groups("GALAXY"))
+        monkeypatch.setattr(refine, "groups", lambda _, alone=alone: alone)
+        fits.append(Refiner(library).refine(data, "GALAXY", number, 6500.0 / 3728.6 - 1))
+    assert all("[O II]" in one.lines for one in fits)
+    assert fits[0].gain < fits[1].gain - 1.0
+
+
+def test_a_line_on_light_of_something_else_is_lyman_alpha(redshifter: Redshifter) -> None:
+    """Wide for any other line, and with flux below it that a galaxy at that redshift has not."""
+    best = redshifter.measure(line_on(0.25)).best
+    assert best is not None
+    assert best.template == "other light"
+    assert abs(best.z - (6500.0 / 1215.67 - 1)) < 0.003 * (1 + best.z)
 
 
 def test_lyman_forest_transmission() -> None:

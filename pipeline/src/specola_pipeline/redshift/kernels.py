@@ -98,12 +98,15 @@ def _one(moments, right, self_, line, cross, spread, penalty, least, coefficient
         for i in range(free):
             gain += reduced[i] * b[i]
         if free:
-            # A continuum is not negative: looked at near both ends and at the middle.
-            low = high = 0.0
+            # A continuum is not negative: looked at near both ends and at the middle of where the template has weight.
+            middle = moments[1] / moments[0]
+            reach = 1.4 * np.sqrt(max(moments[2] / moments[0] - middle * middle, 0.0))
+            low = centre = high = 0.0
             for i in range(free - 1, -1, -1):
-                low = low * -0.8 + b[i]
-                high = high * 0.8 + b[i]
-            if b[0] < 0.0 or low < 0.0 or high < 0.0:
+                low = low * (middle - reach) + b[i]
+                centre = centre * middle + b[i]
+                high = high * (middle + reach) + b[i]
+            if low < 0.0 or centre < 0.0 or high < 0.0:
                 free -= 1
                 continue
         for i in range(terms + count):
@@ -206,13 +209,13 @@ def _bounds(moments, right, inverse, line, cross, tau, spread, least, together, 
 
 
 @numba.njit(cache=True)
-def scan_templates(moments, right, self_, line, cross, tau, spread, penalty, best, within):  # type: ignore[no-untyped-def]
+def scan_templates(moments, right, self_, line, cross, tau, spread, penalty, handicap, best, within):  # type: ignore[no-untyped-def]
     """Reduction of chi-square of every template at every lag; shape (templates, lags).
 
     moments (t, 2 TERMS - 1, lags), right (t, TERMS, lags), self_ and line (g, lags), cross (TERMS, g, lags), tau (t, g): the
-    template's level under each group, by which ``cross`` is multiplied. Exact is what counts: the best template of each lag
-    that is not farther than ``within`` below the largest reduction (or below ``best``, of other classes). Elsewhere an upper
-    bound stands, which is not above the lag's best, or is farther below, too.
+    template's level under each group, by which ``cross`` is multiplied; handicap (t, lags) is taken from the reduction. Exact is
+    what counts: the best template of each lag that is not farther than ``within`` below the largest reduction (or below
+    ``best``, of other classes). Elsewhere an upper bound stands, which is not above the lag's best, or is farther below, too.
     """
     templates, lags = moments.shape[0], moments.shape[2]
     terms, count = right.shape[1], line.shape[0]
@@ -228,6 +231,7 @@ def scan_templates(moments, right, self_, line, cross, tau, spread, penalty, bes
     for t in range(templates):
         least[t] = 1e-4 * moments[t, 0].max()
         _bounds(moments[t], right[t], inverse, line, cross, tau[t], spread, least[t], together, gain[t])
+        gain[t] -= handicap[t]
     coefficients = np.empty(terms + count)
     m = np.empty(moments.shape[1])
     r = np.empty(terms)
@@ -257,6 +261,7 @@ def scan_templates(moments, right, self_, line, cross, tau, spread, penalty, bes
                 for i in range(terms):
                     x[i, g] = cross[i, g, lag] * tau[t, g]
             gain[t, lag] = _one(m, r, s, one, x, spread, penalty, least[t], coefficients, active, a, b, reduced)
+            gain[t, lag] -= handicap[t, lag]
             known[t] = True
             best = max(best, gain[t, lag])
     return gain

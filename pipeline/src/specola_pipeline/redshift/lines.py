@@ -35,6 +35,10 @@ class Group:
     """Standard deviation of the velocities, km/s."""
     velocity: float
     """Mean shift of the lines with respect to the object's redshift, km/s."""
+    width: float
+    """Equivalent width at rest, Angstrom, of a line of ratio 1, beyond which one in e is found; see `widths`."""
+    needs: dict[str, float]
+    """Other groups without which this one does not come, and the least strength they have relative to its own."""
     lines: tuple[Line, ...]
 
 
@@ -54,6 +58,8 @@ def groups(spectral_class: str) -> tuple[Group, ...]:
             tuple(entry["classes"]),
             entry["sigma"],
             entry.get("velocity", 0.0),
+            entry["width"],
+            entry.get("needs", {}),
             tuple(line for line in line_list() if line.group == entry["name"]),
         )
         for entry in entries

@@ -155,16 +155,23 @@ def _spikes(flux: Floats, err: Floats) -> npt.NDArray[np.bool_]:
 
 
 def _repeated(flux: Floats) -> npt.NDArray[np.bool_]:
-    """Pixels in runs of five or more of one and the same value: no detector gives those, they fill what was not covered.
+    """Pixels in runs of five or more of one and the same value, or of eight or more on a straight line: no detector gives those,
+    they fill what was not covered.
 
     Resampling leaves the same value with different last digits, of single precision at the worst.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        close = np.abs(np.diff(flux)) <= 1e-6 * np.maximum(np.abs(flux[1:]), np.abs(flux[:-1]))
-    same = np.concatenate([[False], close])
-    start = np.flatnonzero(~same)
-    length = np.diff(np.append(start, flux.size))
-    return np.repeat(length >= 5, length)
+        step = np.diff(flux)
+        close = np.abs(step) <= 1e-6 * np.maximum(np.abs(flux[1:]), np.abs(flux[:-1]))
+        straight = np.abs(np.diff(step)) <= 1e-4 * np.abs(step[1:])
+    return _run(np.concatenate([[False], close]), 5) | _run(np.concatenate([[False, False], straight]), 8)
+
+
+def _run(as_before: npt.NDArray[np.bool_], least: int) -> npt.NDArray[np.bool_]:
+    """Members of runs of at least so many that go on as before."""
+    start = np.flatnonzero(~as_before)
+    length = np.diff(np.append(start, as_before.size))
+    return np.repeat(length >= least, length)
 
 
 def _noise(flux: Floats, err: Floats) -> tuple[Floats, float]:

@@ -14,7 +14,8 @@ from specola_pipeline.redshift.lines import groups
 from specola_pipeline.redshift.prepare import Prepared
 from specola_pipeline.redshift.scan import LINE_PENALTY, SPREAD, beyond, line_profile, reaches, smoothed
 from specola_pipeline.redshift.spectrum import Floats
-from specola_pipeline.redshift.templates import EigenSet, Library
+from specola_pipeline.redshift.templates import EigenSet, Library, Template
+from specola_pipeline.redshift.widths import continuum, rarity
 
 __all__ = ["Fit", "Refiner"]
 
@@ -63,7 +64,8 @@ class Refiner:
         count = len(self.library.of(spectral_class))
         if template < count:
             name = self.library.of(spectral_class)[template].name
-            fits: _Sampled = _TemplateFits(data, x, spectral_class, self._template(spectral_class, template, data.sigma), self)
+            flux = self._template(spectral_class, template, data.sigma)
+            fits: _Sampled = _TemplateFits(data, x, self.library.of(spectral_class)[template], flux, self)
         else:
             one = self.library.sets_of(spectral_class)[template - count]
             name = one.name
@@ -152,17 +154,19 @@ class _Sampled(Protocol):
 class _TemplateFits:
     """A template times a polynomial, and groups of lines."""
 
-    def __init__(self, data: Prepared, x: Floats, spectral_class: str, flux: Floats, refiner: Refiner) -> None:
-        self._data, self._x, self._class, self._flux, self._refiner = data, x, spectral_class, flux, refiner
+    def __init__(self, data: Prepared, x: Floats, one: Template, flux: Floats, refiner: Refiner) -> None:
+        self._data, self._x, self._flux, self._refiner = data, x, flux, refiner
+        self._class, self._one = one.spectral_class, one
         u = 2 * (x - x[0]) / (x[-1] - x[0]) - 1
         self._powers = u ** np.arange(2 * TERMS - 1)[:, np.newaxis]
+        self._level = continuum(data)
 
     def gains(self, shifts: Floats) -> Floats:
         data, library = self._data, self._refiner.library
         rest = self._x - shifts[:, np.newaxis]
         place = rest / library.step - library.first
         continuum = np.interp(place, np.arange(self._flux.size), self._flux, left=0.0, right=0.0)
-        self._continuum = self._refiner.absorbed(continuum, rest)
+        self._continuum = self._refiner.absorbed(continuum, rest) if self._one.absorbed else continuum
         low, high = float(rest.min()), float(rest.max())
         self._used = tuple(one for one in groups(self._class) if reaches(one, low, high, data.sigma))
         self._profiles = np.zeros((shifts.size, len(self._used), self._x.size))
@@ -173,11 +177,30 @@ class _TemplateFits:
         right = (self._continuum * weighted) @ powers[:TERMS].T
         self_ = self._profiles**2 @ data.ivar
         line = self._profiles @ weighted
+        for number, group in enumerate(self._used):
+            line[:, number] -= rarity(group, shifts, data, data.sigma).against(self._level)
         cross = (self._profiles * (self._continuum * data.ivar)[:, np.newaxis]) @ powers[:TERMS].T
-        gain, self._coefficients = solve(
-            moments, right, self_, line, np.ascontiguousarray(cross.swapaxes(1, 2)), SPREAD, LINE_PENALTY
-        )  # fmt: skip
-        return np.asarray(gain)
+        cross = np.ascontiguousarray(cross.swapaxes(1, 2))
+        gain, self._coefficients = solve(moments, right, self_, line, cross, SPREAD, LINE_PENALTY)
+        strengths = self._coefficients[:, TERMS:]
+        left = line - np.einsum("stg,st->sg", cross, self._coefficients[:, :TERMS]) - strengths * self_
+        return np.asarray(gain - self._missing(strengths, left, self_) - self._one.handicap)
+
+    def _missing(self, strengths: Floats, left: Floats, self_: Floats) -> Floats:
+        """What chi-square is higher if groups that need others have them, at the least strength, (shifts,).
+
+        strengths, left (what of the data's product with the group the model leaves) and self_ are (shifts, groups).
+        """
+        place = {one.name: number for number, one in enumerate(self._used)}
+        total = np.zeros(len(strengths))
+        for name, number in place.items():
+            least = np.zeros(len(strengths))
+            for other in self._used:
+                if name in other.needs:
+                    least = np.maximum(least, other.needs[name] * strengths[:, place[other.name]])
+            more = np.maximum(least - strengths[:, number], 0.0)
+            total += np.maximum(more**2 * self_[:, number] - 2 * more * left[:, number], 0.0)
+        return total
 
     def model(self, number: int) -> Floats:
         values = self._coefficients[number]

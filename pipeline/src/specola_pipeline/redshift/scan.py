@@ -6,6 +6,8 @@ calibration and reddening), plus groups of emission lines of non-negative streng
 
     d(x) = T(x - s) sum_j c_j u^j + sum_g a_g G_g(x - s),    x = ln(wavelength), s = ln(1 + z), u = x scaled to -1..1
 
+Strengths have a prior (see `widths`), which takes a share of the sums of w d with G.
+
 Its normal equations at shift s are made of the correlations of w u^m with T^2, of w d u^j with T, of w with G^2, w d
 with G and w u^j with G: 2n - 1 + n inverse transforms a template and n + 2 a group for a polynomial of n terms. Absorption by
 the intergalactic medium is exact (see `igm`): templates are cut at the Lyman series, and each piece has weights of its own,
@@ -27,6 +29,7 @@ from specola_pipeline.redshift.lines import Group, groups
 from specola_pipeline.redshift.prepare import Prepared
 from specola_pipeline.redshift.spectrum import Floats
 from specola_pipeline.redshift.templates import RANGES, Library
+from specola_pipeline.redshift.widths import Rarity, continuum, rarity
 
 __all__ = ["LINE_PENALTY", "SPREAD", "WITHIN", "Scan", "Scanner", "beyond", "line_profile", "reaches", "smoothed"]
 
@@ -34,8 +37,9 @@ SPREAD = np.array([1.0, 0.7, 0.35, 0.2])
 """Prior standard deviations of the polynomial's coefficients relative to the first."""
 LINE_PENALTY = 0.5
 """What a group of lines must gain in chi-square to be worth its freedom."""
-WITHIN = 80.0
-"""Maxima whose gain is farther below the best one's than this are of no interest."""
+WITHIN = 90.0
+"""Maxima whose gain is farther below the best one's than this are of no interest: without any nearer one a redshift is as certain
+as it gets (see `confidence`)."""
 SPEED_OF_LIGHT = 299792.458
 
 Complex = npt.NDArray[np.complex128]
@@ -109,6 +113,9 @@ class _Bank:
     groups: Complex
     group_squares: Complex
     tau: Floats
+    handicaps: Floats
+    rarities: tuple[Rarity, ...]
+    """Of the groups, in the order of lags."""
     sets: tuple[SetBank, ...]
 
 
@@ -134,6 +141,7 @@ class Scanner:
         transmission = igm.transmissions(wave)
         with np.errstate(divide="ignore", invalid="ignore"):
             total = float(np.sum(np.where(data.weight > 0, data.weighted**2 / data.weight, 0.0)))
+        level = continuum(data)
         result = []
         best = 0.0
         for name, bank in banks.items():
@@ -141,14 +149,14 @@ class Scanner:
             parts = [scan_set(one, data.weight, data.weighted, through)[np.newaxis] for one in bank.sets]
             if bank.plain.shape[1]:
                 best = max([best, *(float(part.max()) for part in parts)])
-                parts.insert(0, self._scan_templates(data, powers, through, bank, best))
+                parts.insert(0, self._scan_templates(data, powers, through, level, bank, best))
             gain = np.concatenate(parts)
             best = max(best, float(gain.max()))
             # Lags count from the highest redshift down.
             result.append(Scan(name, bank.z, gain[:, ::-1], total))
         return result
 
-    def _scan_templates(self, data: Prepared, powers: Floats, through: Floats, bank: _Bank, best: float) -> Floats:
+    def _scan_templates(self, data: Prepared, powers: Floats, through: Floats, level: Floats, bank: _Bank, best: float) -> Floats:
         """Gain of the templates of one class, shape (templates, lags); lags count from the highest redshift down."""
         moments = self._correlate(data.weight * powers, through**2, bank.squares, bank)
         right = self._correlate(data.weighted * powers[:TERMS], through, bank.plain, bank)
@@ -157,13 +165,16 @@ class Scanner:
             plain = np.conj(fft.rfft(data.weighted, bank.size))
             self_ = fft.irfft(weight[0] * bank.group_squares, bank.size)[:, : bank.lags]
             line = fft.irfft(plain * bank.groups, bank.size)[:, : bank.lags]
+            line -= np.array([one.against(level) for one in bank.rarities])
             cross = fft.irfft(weight[:, np.newaxis] * bank.groups, bank.size)[:, :, : bank.lags]
             # What the transform leaves of a group outside the data is rounding.
             self_[self_ < 1e-9 * data.weight.max()] = 0.0
         else:
             self_ = line = np.zeros((0, bank.lags))
             cross = np.zeros((TERMS, 0, bank.lags))
-        return np.asarray(scan_templates(moments, right, self_, line, cross, bank.tau, SPREAD, LINE_PENALTY, best, self._within))
+        return np.asarray(
+            scan_templates(moments, right, self_, line, cross, bank.tau, SPREAD, LINE_PENALTY, bank.handicaps, best, self._within)
+        )
 
     @staticmethod
     def _correlate(data: Floats, through: Floats, templates: Complex, bank: _Bank) -> Floats:
@@ -208,11 +219,12 @@ class Scanner:
         observed = np.exp((data.first + data.weight.size) * data.step)
         inside = [(rest <= edges[i]) & (rest > edges[i + 1]) for i in range(len(edges) - 1)]
         everything = np.concatenate([flux, *vectors])
-        pieces = tuple(
-            i for i, part in enumerate(inside) if part.any() and (i == 0 or observed > edges[i]) and np.any(everything[:, part])
-        ) or (0,)
-        cut = np.array([np.where(inside[i], flux, 0.0) for i in pieces])
-        redshifts = np.expm1(np.arange(least, most + 1) * data.step)
+        pieces = tuple(i for i in range(len(inside)) if i == 0 or (observed > edges[i] and np.any(everything[:, inside[i]])))
+        direct = np.array([[not one.absorbed] for one in self.library.of(name)], dtype=bool).reshape(-1, 1)
+        # The first piece is what nothing is in front of.
+        cut = np.array([np.where(direct, flux if i == 0 else 0.0, np.where(inside[i], flux, 0.0)) for i in pieces])
+        shifts = np.asarray(np.arange(least, most + 1) * data.step, dtype=np.float64)
+        redshifts = np.expm1(shifts)
         sets = tuple(
             SetBank.of(
                 np.array([np.where(inside[i], one / np.sqrt(np.mean(one**2, axis=1, keepdims=True)), 0.0) for i in pieces]),
@@ -227,7 +239,11 @@ class Scanner:
         return _Bank(
             z=redshifts, size=size, lags=lags, pieces=pieces,
             squares=_transform(cut**2, size), plain=_transform(cut, size), groups=_transform(profiles, size),
-            group_squares=_transform(profiles**2, size), tau=tau.reshape(len(flux), len(used)), sets=sets,
+            group_squares=_transform(profiles**2, size), tau=tau.reshape(len(flux), len(used)),
+            handicaps=np.array(
+                [np.where(redshifts[::-1] < one.low, np.inf, one.handicap) for one in self.library.of(name)]
+            ).reshape(-1, lags),
+            rarities=tuple(rarity(group, shifts[::-1], data, blur) for group in used), sets=sets,
         )  # fmt: skip
 
 

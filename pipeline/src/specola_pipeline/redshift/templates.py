@@ -30,6 +30,12 @@ class Template:
     """Flux per wavelength, any unit."""
     sigma: float = 0.0
     """Standard deviation in ln(wavelength) of the line spread it already has: of a stack, that of the spectra stacked."""
+    absorbed: bool = True
+    """Whether the intergalactic medium is in front of it; not if its light is of something else."""
+    handicap: float = 0.0
+    """What chi-square is higher for, because spectra like it are rare: -2 ln of their share."""
+    low: float = -1.0
+    """Redshift below which it is not used."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +91,25 @@ class Library:
         )
 
 
+_OTHER_LIGHT = 4.6
+"""One spectrum in ten."""
+_ALPHA_SEEN = 2.0
+
+
+def other_light(points: int) -> Template:
+    """Light without features, not absorbed below Lyman alpha: a neighbour's, or left of the sky.
+
+    Of a faint line emitter, lines on such light are often all that is seen; a galaxy's continuum with its break does not fit.
+    Where Lyman alpha is in the ultraviolet a galaxy's continuum times the polynomial does.
+    """
+    return Template("GALAXY", "other light", np.ones(points), absorbed=False, handicap=_OTHER_LIGHT, low=_ALPHA_SEEN)
+
+
 @functools.cache
 def load_library(paths: tuple[Path, ...] = FILES) -> Library:
-    """The templates of ``npz`` files: arrays ``CLASS:name``, and of each file the ``step`` and ``first`` of its grid.
+    """The templates of ``npz`` files, and `other_light`.
+
+    Files have arrays ``CLASS:name``, and the ``step`` and ``first`` of their grid.
 
     The grid is the same everywhere; ``sigma`` is that of the file's templates.
     """
@@ -101,7 +123,7 @@ def load_library(paths: tuple[Path, ...] = FILES) -> Library:
                 for key in arrays.files
                 if ":" in key
             ]
-    return Library(step, first, tuple(templates))
+    return Library(step, first, (*templates, other_light(templates[0].flux.size)))
 
 
 def load_redrock(paths: tuple[Path, ...]) -> Library:
