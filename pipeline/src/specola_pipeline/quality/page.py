@@ -66,19 +66,25 @@ def _verdict(quality: Quality) -> Iterator[str]:
 
 
 def _reasons(quality: Quality, shown: Container[str]) -> Iterator[str]:
-    """What is not accepted: a line a slit and reason, whatever the number of exposures that have it."""
+    """What is not accepted: a line a slit, in it each reason once with the files that have it."""
     for state, title in ((REJECTED, "What failed, and why"), (UNSURE, "What to look at")):
-        together: dict[tuple[str, str, str], list[Row]] = {}
+        together: dict[tuple[str, str], list[Row]] = {}
         for row in quality.rows:
             if row["state"] == state:
-                together.setdefault((row["pointing_id"] or "", row["slit"] or "", row["flags"]), []).append(row)
+                together.setdefault((row["pointing_id"] or "", row["slit"] or row["file"] or ""), []).append(row)
         if not together:
             continue
-        yield f"<h2>{title}</h2><table><tr><th>slit</th><th>why</th><th>files</th></tr>"
-        for (_, slit, flags), rows in together.items():
-            files = ", ".join(_text(row["file"] or "") for row in rows)
-            where = _link(rows[0], slit or "the whole frame", shown)
-            yield f'<tr class="{state}"><td>{where}</td><td>{_text(flags)}</td><td>{files}</td></tr>'
+        yield f"<h2>{title}</h2><table><tr><th>slit</th><th>why</th></tr>"
+        for rows in together.values():
+            files: dict[str, list[str]] = {}
+            for row in rows:
+                files.setdefault(row["flags"], []).append(row["file"] or "")
+            where = _link(rows[0], rows[0]["slit"] or "the whole frame", shown)
+            why = "".join(
+                f'<div>{_text(flags)} <span class="files">{_text(", ".join(names))}</span></div>'
+                for flags, names in files.items()
+            )
+            yield f'<tr class="{state}"><td>{where}</td><td>{why}</td></tr>'
         yield "</table>"
 
 
