@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,16 +21,30 @@ pytestmark = [
 ]
 
 
-def run(folder: Path, script: str) -> str:
-    """What Aladin prints while it follows a script. Without the network it loads files, not addresses."""
+def run(folder: Path, script: str, until: str = "") -> str:
+    """What Aladin prints while it follows a script, and then until it says something that its ``sync`` does not wait for.
+
+    Without the network it loads files, not addresses.
+    """
     command = [
         "xvfb-run", "-a", "-e", "/dev/stderr", "java", f"-Duser.home={folder}", "-jar", "/usr/share/java/aladin.jar",
-        "-local", "-nogui", "-nosamp", "-noreleasetest", f"-script={script}; quit",
+        "-local", "-nogui", "-nosamp", "-noreleasetest",
     ]  # fmt: skip
-    done = subprocess.run(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180, check=False
-    )
-    return done.stdout
+    with subprocess.Popen(
+        command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as aladin:
+        end = threading.Timer(180, aladin.terminate)
+        end.start()
+        assert aladin.stdin is not None
+        assert aladin.stdout is not None
+        print(script if until else f"{script}; quit", file=aladin.stdin, flush=True)
+        said = ""
+        for line in aladin.stdout:
+            said += line
+            if until and until in line:
+                print("quit", file=aladin.stdin, flush=True)
+        end.cancel()
+    return said
 
 
 @pytest.fixture(scope="module")
@@ -64,4 +79,5 @@ def test_it_finds_every_row_on_the_sky(saved: Path, name: str) -> None:
 
 def test_of_a_spectrum_it_says_that_there_is_no_position_in_its_rows(saved: Path) -> None:
     """It reads the table, and is a program for the sky: spectra are for the programs it sends them to."""
-    assert "spectrum.vot: No coordinate" in run(saved, "load spectrum.vot; sync")
+    expected = "spectrum.vot: No coordinate"
+    assert expected in run(saved, "load spectrum.vot", until=expected)
