@@ -157,6 +157,24 @@ def test_a_dead_amplifier_and_nan_columns_are_masked_and_said(night, tmp_path):
     assert abs(np.nanmean(counts[(row > 1100) & (row < 1900)]) / 400 - 1) < 0.02
 
 
+def test_a_column_that_sees_a_fifth_of_the_light_is_masked_and_looks_like_no_object(night, tmp_path):
+    """It runs beside the middle of the object, from row 1000 on, and is as bad in the flat."""
+
+    def damage(raw):
+        raw[31, 1000:2048] = 950 + 0.2 * (raw[31, 1000:2048] - 950)
+        return raw
+
+    night.calibrations(flat=damage)
+    night.science(change=damage)
+    images = run(night.folder, tmp_path / "out").masks[0].images(0, 1)
+    (one,) = images.spectra
+    part = slice(1050, 1900)
+    assert np.any((images.mask[part] > 0).mean(axis=0) > 0.99)
+    assert not np.any((images.mask[:900, 3:-3] > 0).mean(axis=0) > 0.5)
+    flux = one.flux[part]
+    assert 0.9 < np.std((flux - np.mean(flux)) / np.sqrt(one.variance[part])) < 1.1
+
+
 def test_an_empty_slit_has_no_object(night, tmp_path):
     night.calibrations()
     night.science(objects=())

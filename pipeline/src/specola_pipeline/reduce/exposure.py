@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from specola_pipeline import instruments
 from specola_pipeline.reduce import fluxcal
 from specola_pipeline.reduce.calibrate import CalibratedSlit, Calibration
-from specola_pipeline.reduce.detector import COSMIC, Frame, subtract_bias
+from specola_pipeline.reduce.detector import BAD, COSMIC, Frame, subtract_bias
 from specola_pipeline.reduce.raw import Raw, electrons
 from specola_pipeline.reduce.results import SlitExposure, SlitQuality, Spectrum1D
 from specola_pipeline.reduce.skylines import sky_line_offset
@@ -100,7 +100,7 @@ def reduce_slit(
     flat = calibrated.flat.moved(position)
     inside = (position > _MARGIN - 0.5) & (position < length[:, None] - _MARGIN + 0.5)
     wavelength, rows_at = wave.reference_rows(window, slit.middle, moved)
-    mask = frame.mask[window].copy()
+    mask = frame.mask[window] | np.where(flat.broken, BAD, 0).astype(np.uint8)
     usable = inside & (mask == 0)
     if usable.sum() < 20 * max(usable.shape[1], 1):
         raise ValueError(f"{int(usable.sum())} of {int(inside.sum())} pixels can be used in this frame")

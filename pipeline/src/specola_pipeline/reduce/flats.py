@@ -32,7 +32,8 @@ class SlitFlat:
     """Response to divide by (slit function included), and its relative variance, of shape (rows, columns); 1 and 0 outside.
 
     *pixels* is the response of the pixels alone, of the same shape. The slit function is *light* at *place* (pixels from the
-    left edge, ascending), and *illumination* in steps of a pixel. *signal* is the median number of electrons and *saturated* the
+    left edge, ascending), and *illumination* in steps of a pixel. *broken* are pixels that see so little or so much of the lamp
+    that nothing they see is to be believed. *signal* is the median number of electrons and *saturated* the
     part of the slit's pixels at or above saturation.
     """
 
@@ -42,6 +43,7 @@ class SlitFlat:
     place: Array
     light: Array
     illumination: Array
+    broken: NDArray[np.bool_]
     signal: float
     saturated: float
 
@@ -80,6 +82,7 @@ def slit_flat(
     noise = np.where(usable, variance / model**2, np.inf)
     trust = _PIXEL_SCATTER**2 / (_PIXEL_SCATTER**2 + noise)
     odd = np.abs(own - 1) > 0.3
+    broken = usable & (np.abs(own - 1) > 0.3 + 5 * np.sqrt(np.where(usable, noise, 0.0)))
     detail = np.where(usable & ~odd, 1 + (own - 1) * trust, 1.0)
     response = np.where(usable, detail * illumination, 1.0)
     relative = np.where(usable & ~odd, np.where(usable, noise, 0.0) * trust**2, 0.0)
@@ -89,7 +92,7 @@ def slit_flat(
     count = np.bincount(bins)
     profile = np.bincount(bins, illumination[usable]) / np.maximum(count, 1)
     return SlitFlat(
-        response, relative, detail, *_function(position[usable], illumination[usable]), profile[count > 0], signal, part
+        response, relative, detail, *_function(position[usable], illumination[usable]), profile[count > 0], broken, signal, part
     )
 
 
