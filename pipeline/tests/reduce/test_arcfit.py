@@ -109,20 +109,21 @@ def test_another_lamps_lines_are_refused():
 def test_the_right_hand_side_is_the_gradient_of_chi_square():
     rng = np.random.default_rng(5)
     place = np.array([[20.35, 24.15, 61.75], [20.55, 24.25, 61.55]])
-    gradient = rng.normal(size=(2, 3, 2))
+    gradient, across, degree = rng.normal(size=(2, 3, 2)), rng.normal(size=(2, 3)), np.array([0, 1, 1])
     data, variance = rng.normal(30, 3, (2, 90)), np.full((2, 90), 9.0)
 
     def chi(step, right=False):
         found = normal_equations(
-            data + light, variance, place + gradient @ step[:2], gradient, np.ones(3, bool),
-            np.array([300, 150, 500.0]) + step[7:10],
-            np.full(3, 30.0) + step[10:], np.array([4.0, 1.2, 0.1, 0.05, -0.02]) + step[2 : 2 + SHAPE], np.array([1.0, 1.1]), 0.0,
+            data + light, variance, place + np.einsum("blt,bt,t->bl", gradient[..., degree], across, step[:3]), gradient, across,
+            degree, np.ones(3, bool), np.array([300, 150, 500.0]) + step[8:11],
+            np.full(3, 30.0) + step[11:], np.array([4.0, 1.2, 0.1, 0.05, -0.02]) + step[3 : 3 + SHAPE], np.array([1.0, 1.1]), 0.0,
+            False,
         )  # fmt: skip
         return found[1] if right else found[2]
 
     light = line_light(place[0][:, None], np.array([300, 150, 500.0]), 4.0, 1.2)[:90, 0]
-    steps = 1e-5 * np.eye(13)
+    steps = 1e-5 * np.eye(14)
     numerical = np.array([(chi(one) - chi(-one)) / 2e-5 for one in steps])
-    found = -2 * chi(np.zeros(13), right=True)
-    exact = np.r_[0:2, 7:13]
+    found = -2 * chi(np.zeros(14), right=True)
+    exact = np.r_[0:3, 8:14]
     np.testing.assert_allclose(found[exact], numerical[exact], rtol=1e-3, atol=1e-3 * np.abs(numerical).max())

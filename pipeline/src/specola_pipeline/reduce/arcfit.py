@@ -205,8 +205,8 @@ def _fit(
     kept = (wave, model)
     system: tuple[Array, Array, float, Array, Array] | None = None
     for count in range(rounds):
-        start = wave.places(model.lines[None, :], x[:, None], start, rounds=12 if count == 0 else 3)
-        trial = _system(blocks, wave, model, origin, terms, x, start)
+        start = wave.places(model.lines, x, start, rounds=12 if count == 0 else 3)
+        trial = _system(blocks, wave, model, origin, terms, x, start, held=held)
         if trial[2] <= best * (1 + 1e-9):
             gained = best - trial[2]
             system, kept, best, damping = trial, (wave, model), trial[2], damping * 0.2
@@ -223,26 +223,34 @@ def _fit(
 
 
 def _system(
-    blocks: Blocks, wave: WaveMap, model: _Model, origin: tuple[int, int], terms: list[tuple[int, int]], x: Array, place: Array
+    blocks: Blocks,
+    wave: WaveMap,
+    model: _Model,
+    origin: tuple[int, int],
+    terms: list[tuple[int, int]],
+    x: Array,
+    place: Array,
+    *,
+    held: bool,
 ) -> tuple[Array, Array, float, Array, Array]:
     columns = np.broadcast_to(x[:, None], place.shape)
-    u, v = wave.scaled(place, columns)
-    by_row, by_column = (
-        legendre.legvander(values, max(degree)) for values, degree in ((u, [i for i, _ in terms]), (v, [j for _, j in terms]))
-    )
-    basis = np.stack([by_row[..., i] * by_column[..., j] for i, j in terms], axis=-1)
-    gradient = -basis / wave.slope(place, columns)[..., None]
+    u, v = wave.scaled(place, x)
+    row_degree, column_degree = np.array(terms).T
+    across: Array = legendre.legvander(v, column_degree.max())[:, column_degree].astype(float)
     return normal_equations(
         blocks.data,
         blocks.variance,
         place - origin[0],
-        gradient,
+        -legendre.legvander(u, row_degree.max()) / wave.slope(place, columns)[..., None],
+        across,
+        row_degree,
         model.voting,
         model.height,
         model.background,
         model.widths,
         model.scale,
         _MODEL_ERROR,
+        held,
     )
 
 

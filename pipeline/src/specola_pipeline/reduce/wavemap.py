@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numba import njit
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
@@ -55,11 +56,9 @@ class WaveMap:
         return surface(derivative, *self.scaled(*np.broadcast_arrays(y, x)))
 
     def places(self, wavelength: Array, x: Array, start: Array, rounds: int = 4) -> Array:
-        """Rows at which wavelengths fall, by Newton's steps from *start*; all broadcast."""
-        y = np.asarray(start, dtype=float)
-        for _ in range(rounds):
-            y = y - (self(y, x) - wavelength) / self.slope(y, x)
-        return y
+        """Rows at which wavelengths (lines,) fall on columns *x* (columns,), by Newton's steps from *start* (columns, lines)."""
+        by_column = legendre.legvander(scale_to(x, self.columns), self.coefficients.shape[1] - 1)
+        return _newton(by_column @ self.coefficients.T, self.rows, wavelength, np.asarray(start, dtype=float), rounds)
 
     def reference_rows(self, window: tuple[slice, slice], middle: float, moved: float = 0.0) -> tuple[Array, Array]:
         """Wavelength of each pixel of *window*, and the row at which that wavelength lies on the column *middle*.
@@ -75,3 +74,25 @@ class WaveMap:
             slope = abs(axis[1] - axis[0]) if end == 0 else abs(axis[-1] - axis[-2])
             rows = np.where(beyond, y[end] + (wavelength - axis[end]) / slope, rows)
         return wavelength, rows
+
+
+@njit(cache=True)
+def _newton(series: Array, limits: tuple[float, float], wavelength: Array, start: Array, rounds: int) -> Array:
+    """Rows at which Legendre *series* (columns, degrees) of the row, scaled from *limits*, reach wavelengths."""
+    out, scale = np.empty(start.shape), 2.0 / max(limits[1] - limits[0], 1.0)
+    for c in range(series.shape[0]):
+        for line in range(wavelength.size):
+            y = start[c, line]
+            for _ in range(rounds):
+                u = 0.5 * scale * (2.0 * y - limits[0] - limits[1])
+                before, now, slope_before, slope_now = 0.0, 1.0, 0.0, 0.0
+                value, slope = series[c, 0], 0.0
+                for n in range(1, series.shape[1]):
+                    after = ((2.0 * n - 1.0) * u * now - (n - 1.0) * before) / n
+                    slope_after = slope_before + (2.0 * n - 1.0) * now
+                    before, now, slope_before, slope_now = now, after, slope_now, slope_after
+                    value += series[c, n] * now
+                    slope += series[c, n] * slope_now
+                y -= (value - wavelength[line]) / (slope * scale)
+            out[c, line] = y
+    return out
