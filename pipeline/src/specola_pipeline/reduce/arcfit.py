@@ -31,6 +31,10 @@ _COMA = 0.3
 _ENOUGH = 1e-4
 """Relative gain of chi-square below which steps end: a step then moves the map by far less than its error."""
 
+_NEAR_MISS, _MISSES = 0.02, 3
+"""So many steps in turn that end so little above the best chi-square, however damped, are the end: steps take the weights as
+given, which depend on heights, and so go round the least chi-square at a hundredth above it for as long as they may."""
+
 _BLOCKS, _COLUMNS = 8, 8
 """Blocks of columns a slit is divided into, and how many columns one may have: lines must lean little within one."""
 
@@ -201,7 +205,7 @@ def _fit(
     """
     x = blocks.column + origin[1]
     start = np.broadcast_to(wave.rows[0] + (wave.rows[1] - wave.rows[0]) / 2, (x.size, model.lines.size))
-    damping, best = 1e-3, np.inf
+    damping, best, misses = 1e-3, np.inf, 0
     kept = (wave, model)
     system: tuple[Array, Array, float, Array, Array] | None = None
     for count in range(rounds):
@@ -209,12 +213,13 @@ def _fit(
         trial = _system(blocks, wave, model, origin, terms, x, start, held=held)
         if trial[2] <= best * (1 + 1e-9):
             gained = best - trial[2]
-            system, kept, best, damping = trial, (wave, model), trial[2], damping * 0.2
+            system, kept, best, damping, misses = trial, (wave, model), trial[2], damping * 0.2, 0
             if count > 1 and gained < _ENOUGH * best:
                 break
         else:
             damping *= 20
-            if damping > 1e6:
+            misses = misses + 1 if trial[2] < best * (1 + _NEAR_MISS) else 0
+            if misses == _MISSES or damping > 1e6:
                 break
         assert system is not None  # noqa: S101 - the first trial is always taken
         wave, model = _step(*kept, system, terms, damping, held=held)
