@@ -62,6 +62,18 @@ def test_flux_wavelength_and_errors_are_those_put_in_and_two_workers_make_the_sa
     assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
 
 
+@pytest.mark.slow
+def test_workers_of_a_dask_scheduler_make_the_same_bytes(night, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    night.calibrations()
+    night.science()
+    run(night.folder, tmp_path / "one")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        result = run(night.folder, tmp_path / "dask", scheduler=cluster.scheduler_address)
+    assert result.problems == ()
+    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "dask")
+
+
 def test_a_run_resumes_and_redoes_only_what_changed(night, tmp_path):
     night.calibrations()
     night.science()
