@@ -120,9 +120,11 @@ class _Paths:
         return np.asarray(found.x)
 
     def _disagreement(self, terms: Array) -> float:
-        shifts = np.arange(-self.most, self.most + 1.0)
-        at = self.distortion(terms, self.centres)
-        return -float(np.mean([np.interp(place, shifts, table) for place, table in zip(at, self.table, strict=True)]))
+        at = np.clip(self.distortion(terms, self.centres), -self.most, self.most)
+        low = np.clip(np.floor(at), -self.most, self.most - 1)
+        part, step = np.arange(at.size), low.astype(int) + self.most
+        below = self.table[part, step]
+        return -float(np.mean((self.table[part, step + 1] - below) * (at - low) + below))
 
 
 def _correlation(windows: Array, part: Array) -> Array:
