@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.polynomial import Polynomial
 
 from specola_pipeline.reduce import bandmatrix
+from specola_pipeline.reduce.combine import average
 from specola_pipeline.reduce.cosmic import find_cosmics
 from specola_pipeline.reduce.sky import fit_slit, line_shift
 from specola_pipeline.reduce.skylines import fit_lines
@@ -120,3 +121,16 @@ def test_a_slit_whose_one_edge_is_off_the_detector_is_placed_by_the_other():
     assert any("left edge is not seen" in word for word in slit.odd)
     assert abs(slit.right(300.0) - 29.5) < 0.2
     assert abs(slit.left(300.0) - (-5.0 + 1.5)) < 0.2
+
+
+def test_the_mean_of_exposures_says_where_none_of_them_saw_anything(recwarn):
+    rng = np.random.default_rng(1)
+    rates = rng.normal(10, 1, (3, 300))
+    rates[:, 100:120] = np.nan
+    rates[0, 7] = 1e4  # a cosmic ray
+    mean, variance, _, _, count = average(rates, np.ones_like(rates), np.zeros_like(rates), rates)
+    assert np.flatnonzero(np.isnan(mean)).tolist() == list(range(100, 120))
+    assert np.isinf(variance[100:120]).all()
+    assert (count[100:120] == 0).all()
+    assert (count[7], mean[7]) == (2, pytest.approx(rates[1:, 7].mean()))
+    assert not recwarn.list

@@ -187,7 +187,9 @@ def average(
     """
     good = np.isfinite(rates) & np.isfinite(variances) & (variances > 0)
     if len(rates) > 2:
-        middle = np.nanmedian(np.where(good, rates, np.nan), axis=0)
+        seen = good.any(axis=0)
+        middle = np.full(seen.size, np.nan)
+        middle[seen] = np.nanmedian(np.where(good, rates, np.nan)[:, seen], axis=0)
         spread_of = np.sqrt(np.where(good, variances, 0.0)) * np.sqrt(1 + 1.5 / len(rates))
         off = np.abs(rates - middle) > threshold * spread_of + 0.1 * np.abs(middle)
         good &= ~(np.isfinite(middle) & off)
