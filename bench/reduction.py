@@ -3,8 +3,8 @@
 Simulates quadrants of several seeds, reduces them as ``specola-reduce run`` does, with objects detected blindly, and prints each
 target of quality and time beside the figure reached. Then every pipeline is measured in one way (bench/reduction_truth.py),
 quality and time side by side: ours and ESO's on all quadrants (wants esorex and cpl-plugin-vimos, and says so where they are not
-there), and last how our time and memory grow with slits and exposures. Times are processor seconds on one thread, reading
-included, ours without the start of Python. Writes bench/results/reduction.json.
+there). Then our fluxes (bench/reduction_flux.py), and last how our time and memory grow with slits and exposures. Times are
+processor seconds on one thread, reading included, ours without the start of Python. Writes bench/results/reduction.json.
 
 The simulator draws the sky from the atlas that our reduction compares sky lines with, bands and continuum varied: flexure is
 better known here than it will be on the sky.
@@ -28,6 +28,7 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 from bench import reduction_eso
+from bench.reduction_flux import FLUX_TARGETS, fluxes
 from bench.reduction_growth import EXPOSURES, grow
 from bench.reduction_ours import TARGETS, judge, reduce_quadrant, seen_by_us
 from bench.reduction_truth import SAME, measure
@@ -90,6 +91,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13, 14, 15], help="quadrants to simulate")
     parser.add_argument("--slits", type=int, nargs="+", default=[60], help="slits of each; the last number goes for all further")
     parser.add_argument("--growth", type=int, nargs="*", default=[15, 30, 60], help="slits of which time and memory are measured")
+    parser.add_argument("--flux", type=int, default=8, help="slits of the two nights in which fluxes are compared, 0 for none")
     parser.add_argument("--note", default="", help="words that go into the results, as about load of the machine")
     parser.add_argument("--ours", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -109,11 +111,18 @@ def main() -> None:
         for seed, count in bar.track(list(zip(chosen.seeds, slits, strict=True)), description="quadrants"):
             runs.append(quadrant(seed, count, not reason))
             _write({**said, "runs": runs})
+        flux: dict[str, Any] = {}
+        if chosen.flux:
+            task = bar.add_task("fluxes", total=1)
+            flux = said["flux"] = fluxes(chosen.seeds[0], chosen.flux)
+            bar.advance(task)
         grown: list[dict[str, float]] = []
         for row in bar.track(grow(chosen.growth), total=len(chosen.growth) + EXPOSURES - 1, description="growth"):
             grown.append(row)
             _write({**said, "runs": runs, "growth": grown})
     console.print(_of_targets(runs))
+    if flux:
+        console.print(_of_fluxes(flux))
     console.print(_side_by_side(runs))
     for run in runs:
         if "said" in run.get("eso", {}):
@@ -137,6 +146,14 @@ def _of_targets(runs: list[dict[str, Any]]) -> Table:
         far = values if "<=" in target else np.abs(values - 1)  # of a part or a ratio the best is 1
         worst = values[np.argmax(far)]
         table.add_row(name, target, f"{middle:.4g}", f"{worst:.4g}", "" if not target else "yes" if holds(middle) else "NO")
+    return table
+
+
+def _of_fluxes(flux: dict[str, Any]) -> Table:
+    table = Table("", "target", "reached", "met", title=f"ours: fluxes of {flux['objects'][0]} objects, seed {flux['seed']}")
+    for name, most in FLUX_TARGETS.items():
+        table.add_row(name, f"<= {most:g}", f"{flux[name]:.4f}", "yes" if flux[name] <= most else "NO")
+    table.add_row("flux, relative, with losses", "", f"{flux['flux, relative, with losses']:.4f}", "")
     return table
 
 

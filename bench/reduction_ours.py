@@ -121,8 +121,9 @@ def judge(reduced: Reduced) -> dict[str, float]:
         float(np.mean(np.array(rms) <= 0.03)),
         float(np.median(rms)),
         max(offset),
-        float(np.median([row.sky_chi for row in quality])),
-        float(np.median([row.line_chi for row in quality])),
+        # None can be measured in a slit that is full of objects.
+        float(np.nanmedian([row.sky_chi for row in quality])),
+        float(np.nanmedian([row.line_chi for row in quality])),
         _median(clear),
         _median(lines),
         _width(pulls),
