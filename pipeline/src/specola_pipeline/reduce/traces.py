@@ -29,6 +29,9 @@ _BENT = 12.0
 _ENOUGH_SLITS = 8
 """Slits from which they say together how the optics bend a mask's image."""
 
+_APART = 5.0
+"""Columns within which the light of a neighbour moves what is seen of an edge, or hides it."""
+
 _ENOUGH_BLOCKS = 40
 """Blocks in which an edge is seen, below which an exposure's slits are taken to lie where the flat's did."""
 
@@ -123,18 +126,28 @@ def trace_slits(flat: Array, slits: Sequence[Slit], shift: float = 0.0, reach: f
     """Trace the edges of *slits* in a flat, looking within *reach* columns of where they are expected after *shift*.
 
     Where that is, the edges of all slits together say first: optics bend a mask's image by more than *reach* at its corners. An
-    edge is the place of the steepest gradient, measured in blocks of rows and fitted with a polynomial of the row. An edge that
-    is not seen keeps its expected place, moved as the slit's other edge is, and the slit says so.
+    edge is the place of the steepest gradient, measured in blocks of rows and fitted with a polynomial of the row. Where it is
+    not seen, or a neighbour's light is too near to see it truly, an edge follows the others. One that is nowhere seen keeps its
+    expected place, moved as the slit's other edge is, and the slit says so.
     """
     gradient = _gradient(flat)
     moved = [replace(slit, left=slit.left + shift, right=slit.right + shift) for slit in slits]
-    if len(slits) >= _ENOUGH_SLITS:
-        moved = _bent(gradient, moved)
-    return [_trace_slit(gradient, slit, reach, degree) for slit in moved]
+    bent = _bent(gradient, moved) if len(slits) >= _ENOUGH_SLITS else None
+    if bent is None:
+        return [_trace_slit(gradient, slit, reach, degree) for slit in moved]
+    return [_trace_slit(gradient, slit, reach, degree, bent) for slit in bent.slits]
 
 
-def _bent(gradient: Array, slits: Sequence[Slit]) -> list[Slit]:
-    """Slits where the image of the mask, bent by the optics as smoothly as they are, puts them."""
+@dataclass(frozen=True)
+class _Bent:
+    """Slits where the image of their mask puts them, and within how many columns of that what is seen of an edge is the edge."""
+
+    slits: tuple[Slit, ...]
+    near: float
+
+
+def _bent(gradient: Array, slits: Sequence[Slit]) -> _Bent | None:
+    """The image of the mask, bent by the optics as smoothly as they are; None where too few blocks of edges agree on it."""
     found, terms = [], []
     for slit in slits:
         y = np.arange(slit.rows[0] + _BLOCK // 2, slit.rows[1], _BLOCK, dtype=float)
@@ -146,10 +159,11 @@ def _bent(gradient: Array, slits: Sequence[Slit]) -> list[Slit]:
     keep = np.isfinite(miss)
     for _ in range(6):
         if keep.sum() < 4 * design.shape[1]:
-            return list(slits)
+            return None
         solution, *_ = np.linalg.lstsq(design[keep], miss[keep], rcond=1e-10)
         away = np.abs(miss - design @ solution)
-        keep = away < max(3 * float(np.median(away[keep])), 0.2)
+        near = max(3 * float(np.median(away[keep])), 0.2)
+        keep = away < near
     bent = []
     for slit in slits:
         y = np.arange(slit.rows[0], slit.rows[1], dtype=float)
@@ -158,7 +172,7 @@ def _bent(gradient: Array, slits: Sequence[Slit]) -> list[Slit]:
             for edge in (slit.left, slit.right)
         )
         bent.append(replace(slit, left=left, right=right))
-    return bent
+    return _Bent(tuple(bent), near)
 
 
 def _bending(slit: Slit, x: Array, y: Array, shape: tuple[int, ...]) -> Array:
@@ -170,11 +184,12 @@ def _bending(slit: Slit, x: Array, y: Array, shape: tuple[int, ...]) -> Array:
     return np.stack([*image, along, along**2, along * u, along * middle], axis=1)
 
 
-def _trace_slit(gradient: Array, slit: Slit, reach: float, degree: int) -> Slit:
+def _trace_slit(gradient: Array, slit: Slit, reach: float, degree: int, bent: _Bent | None = None) -> Slit:
     y = np.arange(slit.rows[0] + _BLOCK // 2, slit.rows[1], _BLOCK)
     found: dict[str, Polynomial | None] = {}
     for name, edge, sign in (("left", slit.left, 1.0), ("right", slit.right, -1.0)):
-        found[name] = _trace_edge(gradient, sign, y, edge, reach, degree)
+        place, clear = _edge_places(gradient, sign, y, edge(y.astype(float)), reach)
+        found[name] = _fitted(y, place, clear, degree) if bent is None else _in_mask(y, place, clear, slit, edge, degree, bent)
     odd = list(slit.odd)
     for name, other in (("left", "right"), ("right", "left")):
         if found[name] is None:
@@ -195,11 +210,34 @@ def _beside(expected: Polynomial, seen: Polynomial, other: Polynomial, rows: tup
     return Polynomial.fit(y, expected(y) + seen(y) - other(y), 3)
 
 
-def _trace_edge(
-    gradient: Array, sign: float, y: NDArray[np.int64], edge: Polynomial, reach: float, degree: int
+def _in_mask(
+    y: NDArray[np.int64], place: Array, seen: NDArray[np.bool_], slit: Slit, edge: Polynomial, degree: int, bent: _Bent
 ) -> Polynomial | None:
-    """One edge, or None where fewer than half of the blocks show it."""
-    place, keep = _edge_places(gradient, sign, y, edge(y.astype(float)), reach)
+    """One *edge* of a *slit* of a mask, or None where fewer than half of the blocks that no neighbour's light reaches show it.
+
+    Where it is not seen truly, for a neighbour's light or a bad column, it is where the mask's image has it, moved as in the
+    other blocks. A polynomial alone would swing out there: by ten columns where a neighbour hides half of an edge.
+    """
+    expected = edge(y.astype(float))
+    alone = ~_lit([one for one in bent.slits if one.number != slit.number], expected, y)
+    if y.size < degree + 2 or (seen & alone).sum() < alone.sum() // 2:
+        return None
+    true = seen & alone & (np.abs(place - expected) < bent.near)
+    own = float(np.median((place - expected)[true])) if true.any() else 0.0
+    return Polynomial.fit(y, np.where(true, place, expected + own), degree, domain=[float(y[0]), float(y[-1])])
+
+
+def _lit(others: Sequence[Slit], edge: Array, y: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """In which rows *y* the light of *others* is within _APART columns of an *edge*, rows averaged in a block included."""
+    lit = np.zeros(y.size, dtype=bool)
+    for slit in others:
+        rows = (y > slit.rows[0] - _BLOCK) & (y < slit.rows[1] + _BLOCK)
+        lit |= rows & (edge > slit.left(y) - _APART) & (edge < slit.right(y) + _APART)
+    return lit
+
+
+def _fitted(y: NDArray[np.int64], place: Array, keep: NDArray[np.bool_], degree: int) -> Polynomial | None:
+    """One edge by itself, outliers left out; None where fewer than half of the blocks show it, or fewer than a third agree."""
     if keep.sum() < max(degree + 2, y.size // 2):
         return None
     domain = [float(y[0]), float(y[-1])]
