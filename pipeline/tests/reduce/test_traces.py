@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.polynomial import Polynomial
 
-from specola_pipeline.reduce.traces import Slit, slits_moved, trace_slits
+from specola_pipeline.reduce.traces import Slit, mask_shift, slits_moved, trace_slits
 
 ROWS, COLUMNS, LENGTH, STEP = 1600, 1600, 26.0, 31.0
 RANGES = ((100, 1100), (350, 1350), (600, 1600))
@@ -100,3 +100,15 @@ def test_an_edge_without_light_is_said_and_placed_beside_the_other():
     (dark,) = (slit for slit in trace_slits(flat, slits) if slit.number == 12)
     assert not dark.traced
     assert any("left edge" in word for word in dark.odd)
+
+
+@pytest.mark.parametrize("rows", [(ROWS + 40, ROWS), (ROWS - 2, ROWS)])
+def test_a_slit_whose_spectrum_is_not_on_the_detector_takes_no_other_with_it(traced, rows):
+    slits = mask()
+    slits[7] = replace(slits[7], rows=rows)
+    flat = light([slit for slit in slits if slit.number != 8], 3000.0)
+    assert mask_shift(flat, slits)[0] == mask_shift(flat, [slit for slit in slits if slit.number != 8])[0]
+    found = trace_slits(flat, slits)
+    assert not found[7].traced
+    assert "not fall on the detector" in found[7].odd[0]
+    assert all(slit.traced for slit in found if slit.number != 8)

@@ -167,6 +167,9 @@ def _bent(gradient: Array, slits: Sequence[Slit]) -> _Bent | None:
     bent = []
     for slit in slits:
         y = np.arange(slit.rows[0], slit.rows[1], dtype=float)
+        if y.size <= _BLOCK // 2:  # no block of rows
+            bent.append(slit)
+            continue
         left, right = (
             Polynomial.fit(y, edge(y) + _bending(slit, edge(y), y, gradient.shape) @ solution, 3)
             for edge in (slit.left, slit.right)
@@ -186,6 +189,8 @@ def _bending(slit: Slit, x: Array, y: Array, shape: tuple[int, ...]) -> Array:
 
 def _trace_slit(gradient: Array, slit: Slit, reach: float, degree: int, bent: _Bent | None = None) -> Slit:
     y = np.arange(slit.rows[0] + _BLOCK // 2, slit.rows[1], _BLOCK)
+    if not y.size:
+        return replace(slit, traced=False, odd=(*slit.odd, "its spectrum does not fall on the detector"))
     found: dict[str, Polynomial | None] = {}
     for name, edge, sign in (("left", slit.left, 1.0), ("right", slit.right, -1.0)):
         place, clear = _edge_places(gradient, sign, y, edge(y.astype(float)), reach)
