@@ -39,7 +39,7 @@ bench-redshift: ## measure redshifts beside redrock on real spectra (half an hou
 	@bin/house --test --extras test setup
 	@bin/house --test --extras test run python -m bench.redshift $(BENCH)
 
-bench-reduction: ## measure the reduction and ESO's on simulated frames, against the truth (BENCH='--seeds 11 --slits 20' for less)
+bench-reduction: ## measure the reduction, ESO's and PypeIt on simulated frames, against the truth (BENCH='--seeds 11 --pypeit-slits 0' for less)
 	@bin/house --test --extras test setup
 	@bin/house --test --extras test run python -m bench.reduction $(BENCH)
 

@@ -26,7 +26,7 @@ from specola_pipeline.organise import Entry
 from specola_pipeline.simulate.ccd import GAIN
 from specola_pipeline.simulate.truth import FrameTruth
 
-__all__ = ["PACKAGES", "EsoError", "Products", "missing", "reduce_with_eso", "seen_by_eso"]
+__all__ = ["FAINTEST", "PACKAGES", "EsoError", "Products", "bent", "missing", "reduce_with_eso", "seen_by_eso", "shown"]
 
 PACKAGES = ("esorex", "cpl-plugin-vimos")
 RECIPES = ("vmbias", "vmmoscalib", "vmmosscience")
@@ -34,6 +34,8 @@ TAGS = {Kind.BIAS: "BIAS", Kind.FLAT: "MOS_SCREEN_FLAT", Kind.ARC: "MOS_ARC_SPEC
 """What the recipes call raw frames of a kind."""
 CALIBRATIONS = ("MOS_MASTER_SCREEN_FLAT", "MOS_DISP_COEFF", "MOS_CURV_COEFF", "MOS_SLIT_LOCATION")
 """Products of vmmoscalib that vmmosscience takes."""
+FAINTEST = 0.1
+"""Of the strongest line of the bent lamps: lines weaker than that are not in the catalogue."""
 HALF_A_PIXEL = 0.5
 """By which the recipes' maps are early in every slit of every frame. Taken out here: it is their convention, and no error."""
 ITS_OWN = ("Unable to open directory", "Non-unique FITS key")
@@ -98,9 +100,8 @@ def reduce_with_eso(entries: Sequence[Entry], folder: Path) -> Products:
     chosen = instrument(science.instrument)
     grism = chosen.grism(science.grism)
     lamps = line_list(*(name for lamp in chosen.lamps for name in lamp.lines))
-    bent = Lines(lamps.wavelength, lamps.strength**0.25)  # of many lamps and decades: what an exposure shows is nearer to this
     configuration = (_write_configuration(grism, folder / "configuration.fits"), "CONFIG_TABLE")
-    catalogue = (_write_lines(bent, 0.1, grism, folder / "lamps.fits"), "LINE_CATALOG")
+    catalogue = (_write_lines(bent(lamps), FAINTEST, grism, folder / "lamps.fits"), "LINE_CATALOG")
     sky = (_write_lines(line_list(chosen.sky_lines), 0.004, grism, folder / "sky.fits"), "SKY_LINE_CATALOG")
     raw = [(entry.path, TAGS[entry.frame.kind]) for entry in entries if entry.frame and entry.frame.kind in TAGS]
     products = Products()
@@ -196,7 +197,12 @@ def _write_configuration(grism: Grism, path: Path) -> Path:
     return path
 
 
-def _write_lines(lines: Lines, faintest: float, grism: Grism, path: Path) -> Path:
+def bent(lamps: Lines) -> Lines:
+    """Strengths of many lamps and decades, bent: what an exposure shows is nearer to this."""
+    return Lines(lamps.wavelength, lamps.strength**0.25)
+
+
+def shown(lines: Lines, faintest: float, grism: Grism) -> NDArray[np.float64]:
     """Lines as the grism shows them: peaks of their sum, each as wide as the grism makes it, down to a part of the highest."""
     sigma = grism.reference / grism.resolution / 2.3548
     inside = (lines.wavelength > grism.range[0]) & (lines.wavelength < grism.range[1])
@@ -205,9 +211,15 @@ def _write_lines(lines: Lines, faintest: float, grism: Grism, path: Path) -> Pat
     for wavelength, strength in zip(lines.wavelength[inside], lines.strength[inside], strict=True):
         seen += strength * np.exp(-0.5 * ((grid - wavelength) / sigma) ** 2)
     peaks, _ = find_peaks(seen, height=faintest * seen.max(), prominence=faintest * seen.max())
+    found: NDArray[np.float64] = grid[peaks]
+    return found
+
+
+def _write_lines(lines: Lines, faintest: float, grism: Grism, path: Path) -> Path:
+    wavelengths = shown(lines, faintest, grism)
     table = [
-        fits.Column("WLEN", "D", unit="Angstrom", array=grid[peaks]),
-        fits.Column("LINE_SET", "12A", array=np.full(peaks.size, "standard")),
+        fits.Column("WLEN", "D", unit="Angstrom", array=wavelengths),
+        fits.Column("LINE_SET", "12A", array=np.full(wavelengths.size, "standard")),
     ]
     fits.BinTableHDU.from_columns(table).writeto(path)
     return path
