@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
-from scipy.interpolate import make_interp_spline
+from scipy.interpolate import PPoly, make_interp_spline
 
 from specola_pipeline.reduce.robust import mad_std
 from specola_pipeline.reduce.sky import fit_slit
@@ -54,8 +55,33 @@ class SlitFlat:
         """
         if self.place.size < 4:
             return self
-        curve = make_interp_spline(self.place, self.light, k=3)
-        return replace(self, response=self.pixels * curve(np.clip(position, self.place[0], self.place[-1])))
+        curve = PPoly.from_spline(make_interp_spline(self.place, self.light, k=3))
+        # of the breaks at either end all but one are repeated, and what lies between them has no width
+        first, last = np.searchsorted(curve.x, self.place[0], side="right") - 1, np.searchsorted(curve.x, self.place[-1])
+        at = np.clip(position, self.place[0], self.place[-1])
+        return replace(self, response=_piecewise(self.pixels, at, curve.x[first : last + 1], curve.c[:, first:last]))
+
+
+@njit(cache=True)
+def _piecewise(factor: Array, at: Array, breaks: Array, pieces: Array) -> Array:
+    """*factor* times cubic *pieces* (4, intervals) between *breaks*, at places within them; (rows, columns).
+
+    Where a column lies differs little from row to row: the interval of the row before is where the search begins.
+    """
+    rows, columns = at.shape
+    out = np.empty((rows, columns))
+    index, last = np.zeros(columns, dtype=np.int64), breaks.size - 2
+    for y in range(rows):
+        for x in range(columns):
+            place, k = at[y, x], index[x]
+            while k < last and place >= breaks[k + 1]:
+                k += 1
+            while k > 0 and place < breaks[k]:
+                k -= 1
+            index[x] = k
+            t = place - breaks[k]
+            out[y, x] = factor[y, x] * (((pieces[0, k] * t + pieces[1, k]) * t + pieces[2, k]) * t + pieces[3, k])
+    return out
 
 
 def slit_flat(

@@ -280,9 +280,11 @@ def empirical_profile(
     shape = np.where(bright, residual[near] * sigma / np.where(bright, smooth, 1.0), 0.0)
     shape_weight = np.where(bright, weight[near] * (smooth / sigma) ** 2, 0.0)
     inside = shape_weight > 0
-    for _ in range(3):
+    for turn in range(3):
         fit = fit_slit(shape[:, None], shape_weight[:, None], 4.0 * z[:, None], np.zeros((0, z.size, 1)), step=1.6, errors=False)
         value = fit.sky[:, 0]
+        if turn == 2:
+            break
         pull = (shape - value) * np.sqrt(shape_weight)
         shape_weight = np.where(np.abs(pull) > 5 * max(float(mad_std(pull[inside])), 1.0), 0.0, shape_weight)
     value = np.maximum(value, 0.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from specola_pipeline.reduce import banded, bandmatrix
@@ -103,16 +104,51 @@ def line_shift(fit: SkyFit, data: Array, weight: Array, across: Array, rows: Arr
     along it (*rows* scaled to -1..1), without the terms constant across the slit, which the sky itself absorbs. Sharp lines carry
     the information. Returns zeros where there are not ten times more lines' pixels than terms.
     """
-    residual = fit.residual(data)
-    noise = np.sqrt(np.where(weight > 0, 1.0 / np.where(weight > 0, weight, 1.0), np.inf))
-    informative = (weight > 0) & (np.abs(fit.slope) > 2.0 * noise) & (np.abs(residual) < 6.0 * noise + 0.2 * np.abs(fit.slope))
-    terms = [across**i * rows**j for i in range(1, degree[0] + 1) for j in range(degree[1] + 1)]
-    if informative.sum() < 10 * len(terms):
+    design, right = _line_system(data, fit.sky, fit.objects, fit.slope, weight, across, rows, degree)
+    if len(right) < 10 * design.shape[1]:
         return np.zeros_like(data)
-    scale = np.sqrt(weight[informative])
-    design = np.stack([(term * -fit.slope)[informative] * scale for term in terms], axis=1)
-    solution, *_ = np.linalg.lstsq(design, residual[informative] * scale, rcond=1e-8)
-    return np.asarray(np.einsum("k,kyx->yx", solution, np.stack(terms)))
+    solution, *_ = np.linalg.lstsq(design, right, rcond=1e-8)
+    return np.asarray(_polynomial(np.asarray(solution, dtype=float), across, rows, degree))
+
+
+@njit(cache=True)
+def _line_system(
+    data: Array, sky: Array, objects: Array, slope: Array, weight: Array, across: Array, rows: Array, degree: tuple[int, int]
+) -> tuple[Array, Array]:
+    """Of the pixels that tell where lines lie, terms (pixels, terms) and what is left to them, both over the noise."""
+    told = np.zeros(data.shape, dtype=np.bool_)
+    for y in range(data.shape[0]):
+        for x in range(data.shape[1]):
+            if weight[y, x] > 0.0:
+                noise, steep = 1.0 / np.sqrt(weight[y, x]), abs(slope[y, x])
+                told[y, x] = steep > 2.0 * noise and abs(data[y, x] - sky[y, x] - objects[y, x]) < 6.0 * noise + 0.2 * steep
+    count = told.sum()
+    design, right, n = np.empty((count, degree[0] * (degree[1] + 1))), np.empty(count), 0
+    for y in range(data.shape[0]):
+        for x in range(data.shape[1]):
+            if told[y, x]:
+                scale, k = np.sqrt(weight[y, x]), 0
+                right[n] = (data[y, x] - sky[y, x] - objects[y, x]) * scale
+                for i in range(1, degree[0] + 1):
+                    for j in range(degree[1] + 1):
+                        design[n, k] = -slope[y, x] * scale * across[y, x] ** i * rows[y, x] ** j
+                        k += 1
+                n += 1
+    return design, right
+
+
+@njit(cache=True)
+def _polynomial(solution: Array, across: Array, rows: Array, degree: tuple[int, int]) -> Array:
+    """The sum of terms that :func:`_line_system` has, of the shape of *across*."""
+    out = np.zeros(across.shape)
+    for y in range(across.shape[0]):
+        for x in range(across.shape[1]):
+            k = 0
+            for i in range(1, degree[0] + 1):
+                for j in range(degree[1] + 1):
+                    out[y, x] += solution[k] * across[y, x] ** i * rows[y, x] ** j
+                    k += 1
+    return out
 
 
 def slit_terms(fit: SkyFit, data: Array, weight: Array, across: Array, degree: int = 2) -> Array:
@@ -120,15 +156,32 @@ def slit_terms(fit: SkyFit, data: Array, weight: Array, across: Array, degree: i
 
     Zeros where no term is significant at five sigma: a faint sky says nothing of the slit.
     """
-    usable = weight > 0
-    residual = fit.residual(data)
-    terms = [np.broadcast_to(across**i, data.shape) for i in range(1, degree + 1)]
-    scale = np.sqrt(weight[usable])
-    design = np.stack([(term * fit.sky)[usable] * scale for term in terms], axis=1)
-    normal = design.T @ design
+    normal, right = _term_sums(data, fit.sky, fit.objects, weight, across, degree)
     if not np.all(np.isfinite(normal)) or np.linalg.cond(normal) > 1e12:
         return np.zeros_like(data)
-    solution = np.linalg.solve(normal, design.T @ (residual[usable] * scale))
+    solution = np.linalg.solve(normal, right)
     if not np.any(np.abs(solution) > 5 * np.sqrt(np.diag(np.linalg.inv(normal)))):
         return np.zeros_like(data)
-    return np.asarray(np.einsum("k,kyx->yx", solution, np.stack(terms)))
+    return np.asarray(_polynomial(np.asarray(solution, dtype=float), across, across, (degree, 0)))
+
+
+@njit(cache=True)
+def _term_sums(data: Array, sky: Array, objects: Array, weight: Array, across: Array, degree: int) -> tuple[Array, Array]:
+    """Normal equations of the slit function's terms."""
+    normal, right, term = np.zeros((degree, degree)), np.zeros(degree), np.empty(degree)
+    for y in range(data.shape[0]):
+        for x in range(data.shape[1]):
+            w = weight[y, x]
+            if w <= 0.0:
+                continue
+            left, power = data[y, x] - sky[y, x] - objects[y, x], sky[y, x]
+            for i in range(degree):
+                power *= across[y, x]
+                term[i] = power
+                right[i] += w * power * left
+                for j in range(i + 1):
+                    normal[i, j] += w * power * term[j]
+    for i in range(degree):
+        for j in range(i):
+            normal[j, i] = normal[i, j]
+    return normal, right

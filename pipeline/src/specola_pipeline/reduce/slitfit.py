@@ -8,6 +8,7 @@ within the slit and the slit function; the last fit is the result.
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from specola_pipeline.reduce import profiles
@@ -54,26 +55,26 @@ class SlitSolver:
         self.cosmic = np.zeros_like(usable)
         self.profiles = np.zeros((0, *data.shape))
         self.traces: list[profiles.Trace] = []
-        self.variance = self._noise(np.maximum(data * flat.response, 0.0))
+        self.variance = self._noise(data * flat.response)
         self.fit = self._solve(self.usable)
 
     def _noise(self, electrons: Array) -> Array:
-        """Variance of the flat-fielded data for an expected number of electrons."""
-        response = self.flat.response
-        return np.asarray((self.read + electrons) / response**2 + (electrons / response) ** 2 * self.flat.relative_variance)
+        """Variance of the flat-fielded data for an expected number of electrons (a negative one is none)."""
+        return np.asarray(_noise(electrons, self.read, self.flat.response, self.flat.relative_variance))
 
     def _solve(self, use: NDArray[np.bool_], *, errors: bool = False) -> SkyFit:
         weight = np.where(use, 1.0 / self.variance, 0.0)
         return fit_slit(self.data, weight, self.rows_at, self.profiles, self.gain, errors=errors)
 
     def _update_noise(self) -> None:
-        self.variance = self._noise(np.maximum((self.fit.sky + self.fit.objects) * self.flat.response, 0.0))
+        self.variance = self._noise((self.fit.sky + self.fit.objects) * self.flat.response)
 
     def detect(self, seeing: float, most: int) -> tuple[list[profiles.Trace], tuple[str, ...]]:
         """A sky without objects by clipping, and what stands out of it."""
         use = self.usable
-        for _ in range(3):
-            self.fit = self._solve(use)
+        for turn in range(3):
+            if turn > 0:
+                self.fit = self._solve(use)
             self._update_noise()
             pull = (self.data - self.fit.sky) / np.sqrt(self.variance)
             use = self.usable & (np.abs(pull) < 3.5 * max(float(mad_std(pull[self.usable])), 1.0))
@@ -158,3 +159,14 @@ class SlitSolver:
         return tuple(
             float(mad_std(pull[used & part])) if (used & part).sum() > 50 else float("nan") for part in (~bright, bright)
         )  # type: ignore[return-value]
+
+
+@njit(cache=True)
+def _noise(electrons: Array, read: Array, response: Array, relative: Array) -> Array:
+    """Variance of flat-fielded data: of the detector and the photons, and of the flat itself."""
+    out = np.empty(read.shape)
+    for y in range(read.shape[0]):
+        for x in range(read.shape[1]):
+            light, part = max(electrons[y, x], 0.0), 1.0 / response[y, x]
+            out[y, x] = ((read[y, x] + light) + light * light * relative[y, x]) * (part * part)
+    return out

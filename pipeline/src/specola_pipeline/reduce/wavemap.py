@@ -67,7 +67,7 @@ class WaveMap:
         """
         y = np.arange(window[0].start, window[0].stop, dtype=float)
         x = np.arange(window[1].start, window[1].stop, dtype=float) - moved
-        wavelength = self(y[:, None], x[None, :])
+        wavelength = np.asarray(legendre.leggrid2d(*self.scaled(y, x), self.coefficients), dtype=float)
         axis = self(y, np.full(y.size, middle))
         rows = np.interp(wavelength, axis, y)
         for end, beyond in ((0, wavelength < axis[0]), (-1, wavelength > axis[-1])):
