@@ -1,7 +1,7 @@
 """How good our fluxes are: whole nights of bright objects and a standard star, reduced as ``specola-reduce run`` does.
 
 Two nights of the same objects are simulated. In one all light comes through the slit: fluxes are absolute there. In the other it
-does not, the atmosphere refracts and the star has a slit of its own: what is left is the shape.
+does not, and less of some colours than of others: what is left is the shape.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from scipy.optimize import least_squares
 
 from specola_pipeline.redshift.lines import Line, line_list
 from specola_pipeline.redshift.prepare import Prepared
-from specola_pipeline.redshift.scan import SPEED_OF_LIGHT
 from specola_pipeline.redshift.spectrum import Floats
+from specola_pipeline.redshift.widths import SPEED_OF_LIGHT
 
 __all__ = ["DETECTED", "LineMeasurement", "measure_lines"]
 

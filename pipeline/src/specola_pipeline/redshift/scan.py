@@ -29,7 +29,7 @@ from specola_pipeline.redshift.lines import Group, groups
 from specola_pipeline.redshift.prepare import Prepared
 from specola_pipeline.redshift.spectrum import Floats
 from specola_pipeline.redshift.templates import RANGES, Library
-from specola_pipeline.redshift.widths import Rarity, continuum, rarity
+from specola_pipeline.redshift.widths import SPEED_OF_LIGHT, Rarity, continuum, rarity
 
 __all__ = ["LINE_PENALTY", "SPREAD", "WITHIN", "Scan", "Scanner", "beyond", "line_profile", "reaches", "smoothed"]
 
@@ -40,7 +40,6 @@ LINE_PENALTY = 0.5
 WITHIN = 90.0
 """Maxima whose gain is farther below the best one's than this are of no interest: without any nearer one a redshift is as certain
 as it gets (see `confidence`)."""
-SPEED_OF_LIGHT = 299792.458
 
 Complex = npt.NDArray[np.complex128]
 

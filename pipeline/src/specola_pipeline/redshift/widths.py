@@ -19,9 +19,10 @@ from specola_pipeline.redshift.lines import Group
 from specola_pipeline.redshift.prepare import Prepared
 from specola_pipeline.redshift.spectrum import Floats
 
-__all__ = ["Rarity", "continuum", "rarity"]
+__all__ = ["SPEED_OF_LIGHT", "Rarity", "continuum", "rarity"]
 
 SPEED_OF_LIGHT = 299792.458
+"""km/s."""
 WINDOW = 6000.0
 """Velocities (km/s) over which the continuum beside a line is averaged."""
 ASIDE = 4500.0
