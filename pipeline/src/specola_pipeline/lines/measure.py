@@ -2,7 +2,7 @@
 
 Lines nearer to each other than four times their width are fitted together: Gaussians of one velocity and one intrinsic width, as
 wide as the line spread at the least, on a straight continuum. Fluxes and continuum are linear, velocity and width are not; the
-linear ones are solved for at each step of the others (variable projection, Golub & Pereyra 1973, SIAM J. Numer. Anal. 10, 413).
+linear ones are solved for at each step of the others (see `specola_pipeline.lines.shape`).
 Errors are of the whole covariance, from the noise that the spectrum itself shows (`specola_pipeline.redshift.prepare`).
 """
 
@@ -11,14 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import least_squares
 
+from specola_pipeline.lines.shape import fit_shape
 from specola_pipeline.redshift.lines import Line, line_list
 from specola_pipeline.redshift.prepare import Prepared
 from specola_pipeline.redshift.spectrum import Floats
 from specola_pipeline.redshift.widths import SPEED_OF_LIGHT
 
-__all__ = ["DETECTED", "LineMeasurement", "measure_lines"]
+__all__ = ["DETECTED", "Cluster", "LineMeasurement", "measure_lines"]
 
 DETECTED = 3.0
 """A line is seen from this many standard deviations of its flux on."""
@@ -112,8 +112,8 @@ def _blend(one: Line, other: Line) -> Line:
     return replace(one, name=f"{one.name}+{other.name.rpartition(' ')[2]}", wave=wave, ratio=ratio)
 
 
-class _Model:
-    """The fit of one cluster: pixels, and the design matrix at a velocity and a width."""
+class Cluster:
+    """The fit of lines that share a velocity and a width: pixels, and the design matrix at both."""
 
     def __init__(self, data: Prepared, z: float, lines: list[Line]) -> None:
         self.rest = np.array([line.wave for line in lines])
@@ -124,11 +124,12 @@ class _Model:
         self.root = np.sqrt(data.noise_ivar[low:high])
         self.lsf = data.sigma
         # Other lines nearby would bend the continuum: their pixels count little unless they are lines of this fit.
-        for other in line_list():
-            if not np.isclose(other.wave, self.rest).any():
-                away = np.abs(np.log(self.wave / (other.wave * (1 + z)))) < 2.5 * self.lsf
-                own = (np.abs(np.log(self.wave[:, np.newaxis] / self.centres)) < 3 * self.lsf).any(axis=1)
-                self.root = np.where(away & ~own, 0.0, self.root)
+        listed = np.array([line.wave for line in line_list()])
+        others = listed[~np.isclose(listed[:, np.newaxis], self.rest).any(axis=1)] * (1 + z)
+        log_wave = np.log(self.wave)[:, np.newaxis]
+        away = (np.abs(log_wave - np.log(others)) < 2.5 * self.lsf).any(axis=1)
+        own = (np.abs(log_wave - np.log(self.centres)) < 3 * self.lsf).any(axis=1)
+        self.root[away & ~own] = 0.0
         self.x = (self.wave - self.centres.mean()) / (np.ptp(self.wave) or 1.0)
 
     def design(self, velocity: float, sigma: float) -> Floats:
@@ -143,10 +144,13 @@ class _Model:
         """The linear parameters, by weighted least squares."""
         return np.asarray(np.linalg.lstsq(design * self.root[:, np.newaxis], self.flux * self.root, rcond=None)[0])
 
-    def residual(self, free: Floats) -> Floats:
-        """Weighted residuals at a velocity and a width, both in units of 100 km/s."""
-        design = self.design(100 * free[0], 100 * free[1])
-        return np.asarray((self.flux - design @ self.solve(design)) * self.root)
+    def shape(self, start: float, fastest: float, widest: float) -> tuple[float, float]:
+        """Velocity and width that fit best, all in km/s: from a width of ``start``, within what is allowed."""
+        start, fastest, widest = start / SPEED_OF_LIGHT, fastest / SPEED_OF_LIGHT, widest / SPEED_OF_LIGHT
+        found = fit_shape(
+            np.log(self.wave), self.flux, self.root, self.x, np.log(self.centres), self.lsf, start, fastest, widest
+        )  # fmt: skip
+        return float(found[0]) * SPEED_OF_LIGHT, float(found[1]) * SPEED_OF_LIGHT
 
     def covariance(self, velocity: float, sigma: float, linear: Floats, *, free: bool) -> Floats:
         """Of the linear parameters and, if ``free``, velocity and width; shape (n, n)."""
@@ -160,14 +164,12 @@ class _Model:
 
 
 def _fit(data: Prepared, z: float, lines: list[Line], *, broad: bool) -> list[LineMeasurement]:
-    model = _Model(data, z, lines)
+    model = Cluster(data, z, lines)
     if np.count_nonzero(model.root) < len(lines) + 4:
         return []
     fastest, widest = _LIMITS[broad]
     fixed = model.solve(model.design(0.0, _FIXED_SIGMA))
-    start = (0.0, 10.0) if broad else (0.0, 1.0)
-    best = least_squares(model.residual, start, bounds=([-fastest / 100, 0.0], [fastest / 100, widest / 100]), x_scale=(1.0, 1.0))
-    velocity, sigma = 100 * float(best.x[0]), 100 * float(best.x[1])
+    velocity, sigma = model.shape(1000.0 if broad else _FIXED_SIGMA, fastest, widest)
     linear = model.solve(model.design(velocity, sigma))
     errors = _errors(model.covariance(velocity, sigma, linear, free=True))
     fixed_covariance = model.covariance(0.0, _FIXED_SIGMA, fixed, free=False)
@@ -192,7 +194,7 @@ def _errors(covariance: Floats) -> Floats:
 
 
 def _row(
-    data: Prepared, model: _Model, z: float, line: Line, number: int, values: Floats, error: float,
+    data: Prepared, model: Cluster, z: float, line: Line, number: int, values: Floats, error: float,
     shape: tuple[float, float, Floats], *, seen: bool,
 ) -> LineMeasurement:  # fmt: skip
     velocity, sigma, errors = shape
