@@ -66,7 +66,8 @@ def test_every_limit_is_said_with_value_and_limit(figure):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"sky_lines": 0, "sky_offset": np.nan}, "no sky line was seen"),
+        ({"sky_lines": 0, "sky_offset": 0.0, "sky_offset_error": np.nan}, "the zero point of the wavelengths is that of the arc"),
+        ({"sky_lines": 0}, "the zero point of the wavelengths is that of the other slits' sky lines"),
         ({"sky_chi": np.nan}, "residuals of the sky could not be measured"),
         ({"wavelength_rms": np.nan}, "scatter of the arc lines"),
         ({"traced": False}, "an edge of the slit was not seen"),

@@ -103,8 +103,8 @@ def _figures(quality: SlitQuality, mask: MaskResult, slit: SlitResult) -> Row:
         "wavelength_rms": _known(quality.wavelength_rms),
         "arc_lines": int(quality.arc_wavelengths.size),
         "line_sigma": _known(quality.line_sigma),
-        "sky_offset": _known(quality.sky_offset) if quality.sky_lines else None,
-        "sky_offset_error": _known(quality.sky_offset_error) if quality.sky_lines else None,
+        "sky_offset": _known(quality.sky_offset) if math.isfinite(quality.sky_offset_error) else None,
+        "sky_offset_error": _known(quality.sky_offset_error),
         "sky_lines": int(quality.sky_lines),
         "sky_chi": _known(quality.sky_chi),
         "line_chi": _known(quality.line_chi),
@@ -133,7 +133,8 @@ def _unknown(figures: Row, kind: Kind) -> list[str]:
     if figures["wavelength_rms"] is None:
         said.append("the scatter of the arc lines about the wavelength map could not be measured")
     if not figures["sky_lines"] and kind is not Kind.STANDARD:  # whose exposures are too short for them
-        said.append("no sky line was seen: the zero point of the wavelengths is that of the arc")
+        whose = "the arc" if figures["sky_offset"] is None else "the other slits' sky lines"
+        said.append(f"no sky line was seen: the zero point of the wavelengths is that of {whose}")
     if figures["sky_chi"] is None:
         said.append("the residuals of the sky could not be measured: too few pixels are free of objects")
     if not figures["edges_seen"]:

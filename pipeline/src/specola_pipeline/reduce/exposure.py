@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,10 @@ from specola_pipeline import instruments
 from specola_pipeline.reduce import fluxcal
 from specola_pipeline.reduce.calibrate import CalibratedSlit, Calibration
 from specola_pipeline.reduce.detector import BAD, COSMIC, Frame, subtract_bias
+from specola_pipeline.reduce.flexure import shared_flexure
 from specola_pipeline.reduce.raw import Raw, electrons
 from specola_pipeline.reduce.results import SlitExposure, SlitQuality, Spectrum1D
-from specola_pipeline.reduce.skylines import sky_line_offset
+from specola_pipeline.reduce.skylines import LINE_FLOOR, sky_line_offset
 from specola_pipeline.reduce.slitfit import SlitSolver
 from specola_pipeline.reduce.traces import slits_moved
 
@@ -50,7 +51,7 @@ class ExposureRecord:
 def reduce_exposure(
     raw: Raw, calibration: Calibration, seeing: float, most: int, keep: Callable[[SlitExposure], None]
 ) -> ExposureRecord:
-    """Reduce all slits of a frame; each is given to *keep* when it is done.
+    """Reduce all slits of a frame; each is given to *keep* when all are done, since together they say how the image has moved.
 
     *seeing* is the expected FWHM of an object in arcsec, *most* how many objects a slit may have. A slit that fails is named and
     stops nothing else. Raises FrameError where the frame can not be read.
@@ -65,7 +66,7 @@ def reduce_exposure(
     moved, doubt = slits_moved(frame.data, seen, instrument.flexure.across)
     if not math.isfinite(doubt) or doubt > _DOUBT:
         moved = 0.0
-    figures: list[SlitQuality] = []
+    done: list[tuple[CalibratedSlit, SlitExposure, SlitQuality]] = []
     failed: list[tuple[str, str]] = []
     for slit in calibration.slits:
         try:
@@ -73,9 +74,37 @@ def reduce_exposure(
         except ValueError as error:
             failed.append((slit.said.identifier, str(error)))
             continue
+        done.append((slit, images, quality))
+    figures = []
+    for images, quality in _without_flexure(done):
         keep(images)
         figures.append(quality)
     return ExposureRecord(tuple(figures), moved, fluxcal.barycentric_factor(raw), tuple(failed), frame.odd)
+
+
+def _without_flexure(
+    done: list[tuple[CalibratedSlit, SlitExposure, SlitQuality]],
+) -> Iterator[tuple[SlitExposure, SlitQuality]]:
+    """Images and figures of all slits with what their sky lines say together of flexure taken out of the wavelengths."""
+    if not done:
+        return
+    place = np.array([(one.slit.middle, 0.5 * sum(one.slit.rows)) for one, _, _ in done])
+    lines = np.array([quality.sky_lines for _, _, quality in done])
+    offset, error = shared_flexure(
+        place, *(np.array([getattr(quality, name) for _, _, quality in done]) for name in ("sky_offset", "sky_offset_error"))
+    )
+    # What is uncertain of the lines themselves is the same in all slits: many slits do not know it better.
+    common = LINE_FLOOR / math.sqrt(float(np.median(lines[lines > 0]))) if lines.any() else 0.0
+    for (_, images, quality), moved, unsure in zip(done, offset, np.maximum(error, common), strict=True):
+        by_row = moved * np.gradient(images.wavelength[:, images.inside.shape[1] // 2])
+        yield (
+            replace(
+                images,
+                wavelength=images.wavelength - by_row[:, None],
+                spectra=tuple(replace(one, wavelength=one.wavelength - by_row) for one in images.spectra),
+            ),
+            replace(quality, sky_offset=float(moved), sky_offset_error=float(unsure)),
+        )
 
 
 def reduce_slit(
@@ -87,7 +116,7 @@ def reduce_slit(
     most: int,
     moved: float = 0.0,
 ) -> tuple[SlitExposure, SlitQuality]:
-    """Sky, cosmic rays and objects of one slit.
+    """Sky, cosmic rays and objects of one slit; flexure is measured and is still in its wavelengths.
 
     *lines* are those of the night sky and *reach* how many rows they may lie from where the arc puts them; *seeing* is the
     expected sigma of an object along the slit in pixels, *moved* by how many columns the slit lies from where the flat showed
@@ -113,10 +142,10 @@ def reduce_slit(
     column = int(np.argmax(np.convolve(inside.sum(axis=0), np.ones(5), mode="same")))
     axis = wavelength[:, column]
     noise = np.sqrt(solver.variance[:, column] / max(inside.sum(axis=1).max(), 1))
-    offset, error, count = sky_line_offset(solver.fit.sky[:, column], noise, axis, wave, lines, instruments.sky(_ATLAS), reach)
+    sky_lines = sky_line_offset(solver.fit.sky[:, column], noise, axis, wave, lines, instruments.sky(_ATLAS), reach)
     dispersion = np.gradient(axis)[:, None]
     mended = rows_at - solver.rows_at
-    true = wavelength - (mended + offset) * dispersion
+    true = wavelength - mended * dispersion
     spectra = tuple(_spectrum(solver, k, usable & ~solver.cosmic, true) for k in range(len(solver.traces)))
     images = SlitExposure(
         slit.number,
@@ -131,7 +160,7 @@ def reduce_slit(
         float(np.median(length)),
         spectra,
     )
-    return images, _figures(solver, calibrated, images, mended, (offset, error, count), odd)
+    return images, _figures(solver, calibrated, images, mended, sky_lines, odd)
 
 
 def _spectrum(solver: SlitSolver, k: int, used: NDArray[np.bool_], wavelength: Array) -> Spectrum1D:

@@ -65,7 +65,7 @@ class SlitQuality:
     line_sigma: float
     """Width of an arc line, standard deviation in pixels."""
     sky_offset: float
-    """Of the sky lines from the arc's map: flexure, already taken out."""
+    """Of the sky lines from the arc's map: flexure as all slits together say it, already taken out."""
     sky_offset_error: float
     sky_lines: int
     sky_chi: float

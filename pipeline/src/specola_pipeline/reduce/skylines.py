@@ -1,4 +1,4 @@
-"""Where the sky lines of an exposure lie beside the arc's wavelength map: flexure, slit by slit."""
+"""Where the sky lines of an exposure lie beside the arc's wavelength map: flexure as one slit sees it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from specola_pipeline.instruments import Lines, Sky
 from specola_pipeline.reduce.robust import mad_std
 from specola_pipeline.reduce.wavemap import WaveMap
 
-__all__ = ["fit_lines", "sky_line_offset"]
+__all__ = ["LINE_FLOOR", "fit_lines", "sky_line_offset"]
 
 Array = NDArray[np.float64]
+
+LINE_FLOOR = 0.02
+"""Rows to which a line's place is known at best, however bright it is: the atlas and its neighbours are not exact."""
 
 
 def sky_line_offset(
@@ -42,8 +45,8 @@ def sky_line_offset(
     if not good.any():
         return 0.0, float("nan"), 0
     middle, scatter = float(np.median(offset[good])), float(mad_std(offset[good]))
-    good &= np.abs(np.nan_to_num(offset) - middle) <= 4 * max(scatter, 0.02)
-    weight = 1.0 / (error[good] ** 2 + 0.02**2)
+    good &= np.abs(np.nan_to_num(offset) - middle) <= 4 * max(scatter, LINE_FLOOR)
+    weight = 1.0 / (error[good] ** 2 + LINE_FLOOR**2)
     return float(np.average(offset[good], weights=weight)), float(weight.sum() ** -0.5), int(good.sum())
 
 
