@@ -113,9 +113,11 @@ def _union(name: str, tables: Tables, together: Sequence[str]) -> etree._Element
         etree.SubElement(view, "index", columns=str(names))
     for key in latest.findall("foreignKey"):
         if key.get("inTable") in together and key.get("source") in columns:
+            # in the order of their names, in which vo.keys keeps them in TAP_SCHEMA
+            pairs = sorted([(RELEASE, RELEASE), (str(key.get("source")), str(key.get("dest")))])
             etree.SubElement(
-                view, "foreignKey", inTable=f"{ALL}{key.get('inTable')}", source=f"{RELEASE},{key.get('source')}",
-                dest=f"{RELEASE},{key.get('dest')}", metaOnly="True",
+                view, "foreignKey", inTable=f"{ALL}{key.get('inTable')}", source=",".join(source for source, _ in pairs),
+                dest=",".join(dest for _, dest in pairs), metaOnly="True",
             )  # fmt: skip
     _streams(view, latest)
     made = MADE.get(name, ())

@@ -46,7 +46,7 @@ from gavo.protocols import tap
 from gavo.registry import publication
 from gavo.user import dropping
 
-from vo import coverage, limits, survey
+from vo import coverage, keys, limits, survey
 
 __all__ = ["main"]
 
@@ -114,6 +114,7 @@ class Loader:
             elif "survey" in command:
                 self._survey(command["survey"], command["schema"], command["inputs"])
             elif "commit" in command:
+                keys.put_in_order(self._connection)
                 self._commit()
                 self._answer({"committed": True})
                 return 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 import pyvo
 import requests
 
@@ -49,6 +51,28 @@ def test_identical_gets_come_from_the_cache(archive: Archive, demo: SimpleNamesp
     posted = web.post(f"{archive.url}/tap/sync", data=parameters)
     assert posted.content == answers[0].content
     assert posted.headers.get("X-Cache") in {None, "MISS", "BYPASS"}
+
+
+@pytest.mark.parametrize("first", ["gzip", "identity"])
+def test_what_is_kept_is_compressed_for_nobody_who_did_not_ask(archive: Archive, demo: SimpleNamespace, first: str) -> None:
+    """Some clients, DaCHS' own tests among them, can read no gzip; who asks for it gets it."""
+    second = "identity" if first == "gzip" else "gzip"
+    for path in ("tap/sync", f"{demo.schema}/q/ssap/ssap.xml"):
+        parameters = {"REQUEST": "queryData", "MAXREC": f"5{len(first)}"}
+        if path == "tap/sync":
+            parameters = {"LANG": "ADQL", "QUERY": f"SELECT TOP 50 spectrum_id AS after_{first} FROM {demo.schema}.spectra"}
+        content = set()
+        for coding, state in ((first, "MISS"), (second, "HIT"), (first, "HIT")):
+            answer = requests.get(
+                f"{archive.url}/{path}", params=parameters, headers={"Accept-Encoding": coding}, stream=True, timeout=60
+            )
+            raw = answer.raw.read()
+            assert answer.headers["X-Cache"] == state, path
+            assert answer.headers.get("Content-Encoding", "identity") == coding, path
+            assert (raw[:2] == b"\x1f\x8b") == (coding == "gzip"), path
+            assert "Accept-Encoding" in answer.headers.get("Vary", ""), path
+            content.add(gzip.decompress(raw) if coding == "gzip" else raw)
+        assert len(content) == 1, path
 
 
 def test_errors_are_not_kept(archive: Archive, web: requests.Session) -> None:

@@ -18,7 +18,7 @@ from ingest.loader import Loader
 from ingest.present import loaded_releases
 from ingest.refresh import refresh_releases
 from ingest.removal import remove_release, remove_releases
-from ingest.survey_rd import survey_rd
+from ingest.survey_rd import RELEASE, survey_rd
 from ingest.surveys import RESERVED, SurveyViews
 from ops.house import Archive
 from specola_bundle.bundle import sha256_of
@@ -112,6 +112,32 @@ def test_a_union_has_what_every_release_has(archive: Archive) -> None:
         [f"{SURVEY}.all_things"],
     )
     assert keys == [(f"{SURVEY}.all_spectra", ["release=release", "spectrum_id=spectrum_id"])]
+
+
+@pytest.mark.usefixtures("both")
+def test_columns_of_a_key_come_in_the_order_that_vosi_has(archive: Archive, web: requests.Session) -> None:
+    """Where rows come to lie depends on what was there before them; a program that takes them as they come must not mind."""
+    listed = "SELECT key_id, from_column, target_column FROM tap_schema.key_columns"
+    query(archive, f"UPDATE tap_schema.key_columns SET from_column=from_column WHERE from_column='{RELEASE}'; SELECT 1")
+    assert not _in_order(query(archive, listed))
+    # the next change of the archive
+    remove_release(f"{SURVEY}_r1", archive)
+    assert _in_order(query(archive, listed))
+    tables = etree.fromstring(web.get(f"{archive.url}/tap/tables").content)
+    pairs = [
+        [(key.findtext("targetTable"), column.findtext("fromColumn")) for column in key.findall("fkColumn")]
+        for key in tables.findall(".//foreignKey")
+    ]
+    assert [(f"{SURVEY}.all_spectra", RELEASE), (f"{SURVEY}.all_spectra", "spectrum_id")] in pairs
+    assert all(pair == sorted(pair) for pair in pairs)
+
+
+def _in_order(rows: list[tuple[Any, ...]]) -> bool:
+    """Whether the columns of each key are in the order of their names."""
+    columns: dict[str, list[str]] = {}
+    for key, column, _ in rows:
+        columns.setdefault(key, []).append(column)
+    return all(names == sorted(names) for names in columns.values())
 
 
 @pytest.mark.usefixtures("both")
