@@ -11,7 +11,7 @@ from gavo.protocols import datalink, soda
 
 from vo import access, spectrum, votable
 from vo.links import FITS, VOTABLE, links
-from vo.together import Together
+from vo.together import Together, release_of
 
 __all__ = ["SpectrumDescriptor", "cut", "describe", "links", "load", "parameters", "render"]
 
@@ -40,7 +40,7 @@ class SpectrumDescriptor(datalink.DatalinkDescriptorMixin):  # type: ignore[misc
     @property
     def release(self) -> str:
         """Schema of the release, also where a survey's plain name was asked."""
-        return str(self.pubDID).split("/")[3]
+        return release_of(self.row)
 
     @property
     def folder(self) -> Path:

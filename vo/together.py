@@ -8,7 +8,7 @@ from typing import Any
 
 from gavo import base
 
-__all__ = ["MEASURED", "MOST_OTHERS", "Together"]
+__all__ = ["MEASURED", "MOST_OTHERS", "Together", "release_of"]
 
 MOST_OTHERS = 20
 """Other spectra of the same object that links name: the sky fibres of a plate may all be one object."""
@@ -70,7 +70,7 @@ class Together:
     def around(self, release: str, spectrum_id: str) -> Mapping[str, Any]:
         """A spectrum's files, other spectra of its object, and in which tables something was measured on it."""
         if release not in self._around:
-            found = [row for rows in self._rows.values() for row in rows.values() if _release(row) == release]
+            found = [row for rows in self._rows.values() for row in rows.values() if release_of(row) == release]
             self._around[release] = _related(release, found)
         return self._around[release][spectrum_id]
 
@@ -96,8 +96,8 @@ class Together:
             return {row["spectrum_id"]: row for row in rows}
 
 
-def _release(row: Mapping[str, Any]) -> str:
-    """Schema of the release, also where a survey's plain name was asked."""
+def release_of(row: Mapping[str, Any]) -> str:
+    """Schema of the release of a spectrum, by its row, also where a survey's plain name was asked."""
     return str(row["pub_did"]).split("/")[3]
 
 

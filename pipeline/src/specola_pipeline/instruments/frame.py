@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from specola_pipeline.errors import FrameError, InstrumentError
+from specola_pipeline.instruments.detector import Header
 from specola_pipeline.instruments.load import instruments
-from specola_pipeline.instruments.model import Condition, Header, Instrument, Kind
+from specola_pipeline.instruments.model import Condition, Instrument, Kind
 from specola_pipeline.instruments.tables import sexagesimal, standards
 
 __all__ = ["Frame", "identify", "read_frame"]

@@ -6,28 +6,24 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from specola_pipeline.errors import InstrumentError
+from specola_pipeline.instruments.detector import Amplifier, Detector, Section, Value
 from specola_pipeline.instruments.model import (
-    Amplifier,
     Association,
     Condition,
-    Detector,
     Flexure,
     Grism,
     Instrument,
-    Kind,
     Lamp,
     LongSlit,
     MaskSlits,
     Order,
     Rule,
-    Section,
     Site,
     Transform,
-    Value,
 )
+from specola_pipeline.instruments.tomltable import TomlTable
 
 __all__ = ["instrument", "instruments", "load"]
 
@@ -49,70 +45,6 @@ FIELDS = (
 )
 """Fields of a frame that an instrument maps to keywords."""
 NEEDED = ("grism", "exptime", "start")
-_MISSING = object()
-
-
-class _Table:
-    """A TOML table that is read key by key, and at the end complains of keys nobody asked for."""
-
-    def __init__(self, file: Path, where: str, values: Any) -> None:
-        if not isinstance(values, dict):
-            raise InstrumentError(f"{file.name}: {where} is {values!r}, expected a table.")
-        self.file, self.where, self.values, self.asked = file, where, values, set[str]()
-
-    def fail(self, key: str, problem: str) -> InstrumentError:
-        return InstrumentError(f"{self.file.name}: {self.where}.{key}: {problem}.".replace(": .", ": "))
-
-    def take(self, key: str, kind: type | tuple[type, ...], default: Any = _MISSING) -> Any:
-        self.asked.add(key)
-        value = self.values.get(key, default)
-        if value is _MISSING:
-            raise self.fail(key, "is missing")
-        wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
-        if wrong and value is not default:
-            names = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
-            raise self.fail(key, f"is {value!r}, expected {names}")
-        return value
-
-    def text(self, key: str, default: Any = _MISSING) -> Any:
-        return self.take(key, str, default)
-
-    def number(self, key: str, default: Any = _MISSING) -> Any:
-        value = self.take(key, (int, float), default)
-        return value if value is default else float(value)
-
-    def texts(self, key: str, default: Any = _MISSING) -> tuple[str, ...]:
-        value = self.take(key, (str, list), default)
-        values = [value] if isinstance(value, str) else list(value)
-        if not all(isinstance(one, str) for one in values):
-            raise self.fail(key, f"is {value!r}, expected text or a list of texts")
-        return tuple(values)
-
-    def numbers(self, key: str, count: int | None = None, default: Any = _MISSING) -> tuple[float, ...]:
-        value = self.take(key, list, default)
-        if any(isinstance(one, bool) or not isinstance(one, int | float) for one in value):
-            raise self.fail(key, f"is {value!r}, expected a list of numbers")
-        if count is not None and len(value) != count:
-            raise self.fail(key, f"has {len(value)} numbers, expected {count}")
-        return tuple(float(one) for one in value)
-
-    def table(self, key: str) -> _Table:
-        return _Table(self.file, f"{self.where}.{key}".lstrip("."), self.take(key, dict))
-
-    def tables(self, key: str, default: Any = _MISSING) -> Iterator[_Table]:
-        for number, values in enumerate(self.take(key, list, default), 1):
-            yield _Table(self.file, f"{self.where}.{key}[{number}]".lstrip("."), values)
-
-    def kind(self, key: str, value: str) -> Kind:
-        try:
-            return Kind(value)
-        except ValueError:
-            raise self.fail(key, f"is '{value}', expected one of {', '.join(Kind)}") from None
-
-    def done(self) -> None:
-        unknown = sorted(set(self.values) - self.asked)
-        if unknown:
-            raise self.fail(unknown[0], "is not known here (a misspelling?)")
 
 
 @cache
@@ -143,7 +75,7 @@ def load(file: Path) -> Instrument:
         values = tomllib.loads(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InstrumentError(f"{file}: can not be read as TOML: {error}.") from error
-    top = _Table(file, "", values)
+    top = TomlTable(file, "", values)
     found = Instrument(
         name=file.stem,
         title=top.text("title"),
@@ -169,7 +101,7 @@ def load(file: Path) -> Instrument:
     return found
 
 
-def _site(table: _Table) -> Site:
+def _site(table: TomlTable) -> Site:
     found = Site(
         table.text("name"), table.number("longitude"), table.number("latitude"), table.number("height"), table.text("extinction")
     )
@@ -177,13 +109,13 @@ def _site(table: _Table) -> Site:
     return found
 
 
-def _keywords(table: _Table) -> dict[str, tuple[str, ...]]:
+def _keywords(table: TomlTable) -> dict[str, tuple[str, ...]]:
     found = {field: table.texts(field) for field in FIELDS if field in table.values or field in NEEDED}
     table.done()
     return found
 
 
-def _value(table: _Table) -> Value:
+def _value(table: TomlTable) -> Value:
     found = Value(table.text("keyword", None), table.number("default", None), table.number("scale", 1.0))
     if found.keyword is None and found.default is None:
         raise table.fail("keyword", "is missing, and there is no default")
@@ -191,14 +123,14 @@ def _value(table: _Table) -> Value:
     return found
 
 
-def _section(table: _Table, key: str, text: str) -> Section:
+def _section(table: TomlTable, key: str, text: str) -> Section:
     try:
         return Section.parse(text)
     except ValueError as error:
         raise table.fail(key, str(error)) from None
 
 
-def _detectors(table: _Table) -> Iterator[Detector]:
+def _detectors(table: TomlTable) -> Iterator[Detector]:
     """One CCD, or several alike (``quadrants = [1, 2, 3, 4]``)."""
     shape = table.numbers("shape", 2)
     axis, sign = table.text("dispersion_axis"), table.number("dispersion_sign")
@@ -236,7 +168,7 @@ def _detectors(table: _Table) -> Iterator[Detector]:
         )
 
 
-def _grism(table: _Table) -> Grism:
+def _grism(table: TomlTable) -> Grism:
     low, high = table.numbers("range", 2)
     dispersion = table.numbers("dispersion")
     if len(dispersion) < 2 or dispersion[1] <= 0:
@@ -263,7 +195,7 @@ def _grism(table: _Table) -> Grism:
     return found
 
 
-def _lamp(table: _Table) -> Lamp:
+def _lamp(table: TomlTable) -> Lamp:
     on = table.texts("on", ["on", "T", "True"])
     found = Lamp(
         table.text("name"),
@@ -276,7 +208,7 @@ def _lamp(table: _Table) -> Lamp:
     return found
 
 
-def _condition(table: _Table) -> Condition:
+def _condition(table: TomlTable) -> Condition:
     found = Condition(
         key=table.text("key", None),
         equals=tuple(one.upper() for one in table.texts("equals", [])),
@@ -298,13 +230,13 @@ def _condition(table: _Table) -> Condition:
     return found
 
 
-def _rule(table: _Table) -> Rule:
+def _rule(table: TomlTable) -> Rule:
     found = Rule(table.kind("kind", table.text("kind")), tuple(_condition(one) for one in table.tables("when")))
     table.done()
     return found
 
 
-def _association(table: _Table) -> Association:
+def _association(table: TomlTable) -> Association:
     same = table.texts("same")
     for field in same:
         if field not in {*FIELDS, "night", "lamps"}:
@@ -322,7 +254,7 @@ def _association(table: _Table) -> Association:
     return found
 
 
-def _transform(table: _Table) -> Transform:
+def _transform(table: TomlTable) -> Transform:
     parts = []
     for key in ("x", "y"):
         rows = table.take(key, list)
@@ -333,7 +265,7 @@ def _transform(table: _Table) -> Transform:
     return Transform(parts[0], parts[1])
 
 
-def _geometry(table: _Table) -> MaskSlits | LongSlit:
+def _geometry(table: TomlTable) -> MaskSlits | LongSlit:
     kind = table.text("kind")
     found: MaskSlits | LongSlit
     if kind == "long":
@@ -356,7 +288,7 @@ def _geometry(table: _Table) -> MaskSlits | LongSlit:
     return found
 
 
-def _flexure(table: _Table) -> Flexure:
+def _flexure(table: TomlTable) -> Flexure:
     found = Flexure(table.number("along"), table.number("across"))
     table.done()
     return found

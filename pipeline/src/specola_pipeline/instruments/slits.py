@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from specola_pipeline.errors import FrameError
+from specola_pipeline.instruments.detector import Header, Value
 from specola_pipeline.instruments.frame import Frame
-from specola_pipeline.instruments.model import Header, Instrument, LongSlit, MaskSlits, Value
+from specola_pipeline.instruments.model import Instrument, LongSlit, MaskSlits
 
 __all__ = ["Slit", "slits"]
 
