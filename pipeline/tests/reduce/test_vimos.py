@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from specola_pipeline.organise import plan, scan
+from specola_pipeline.reduce import exposure
 from specola_pipeline.reduce.calibrate import calibrate
+from specola_pipeline.reduce.exposure import reduce_exposure
 from specola_pipeline.reduce.run import run
 from specola_pipeline.reduce.tasks import Calibrate
 from specola_pipeline.simulate import Settings, simulate
@@ -64,3 +66,24 @@ def test_sky_and_wavelengths_of_an_exposure_are_true_after_flexure(tmp_path, see
         assert abs(row.sky_offset - flexure) < 0.02
         assert row.sky_chi < 1.02
         assert row.line_chi < 1.05
+
+
+def test_slits_that_share_their_sky_know_it_better_and_the_same_every_time(tmp_path, monkeypatch):
+    simulate(Settings(slits=12, seed=9, exposures=1, standards=0, flats=1, biases=3), tmp_path)
+    (group,) = plan(scan(tmp_path / "raw")).groups
+    setup = Calibrate.of(group).setup
+    calibration, runs, alone = calibrate(setup), ([], []), []
+    records = [reduce_exposure(setup.first, calibration, 0.9, 4, kept.append) for kept in runs]
+    monkeypatch.setattr(exposure, "share_sky", lambda slits: [None] * len(slits))
+    reduce_exposure(setup.first, calibration, 0.9, 4, alone.append)
+    assert [one.number for one in runs[0]] == [one.said.number for one in calibration.slits]
+    gain = []
+    for first, again, by_itself, figures in zip(*runs, alone, records[0].quality, strict=True):
+        assert first.sky.tobytes() == again.sky.tobytes()
+        assert first.wavelength.tobytes() == again.wavelength.tobytes()
+        assert [one.flux.tobytes() for one in first.spectra] == [one.flux.tobytes() for one in again.spectra]
+        assert figures.sky_chi < 1.02
+        assert figures.line_chi < 1.05
+        gain += [np.nanmedian(one.variance / other.variance) for one, other in zip(first.spectra, by_itself.spectra, strict=True)]
+    assert max(gain) < 1.0
+    assert np.median(gain) < 0.99  # slits of a hundred pixels have little to gain

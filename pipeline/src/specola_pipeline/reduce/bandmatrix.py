@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["band_form", "banded_cholesky", "banded_solve", "selected_inverse"]
+__all__ = ["band_form", "banded_cholesky", "banded_product", "banded_solve", "selected_inverse"]
 
 Array = NDArray[np.float64]
 
@@ -47,6 +47,18 @@ def banded_solve(factor: Array, rhs: Array) -> Array:
         for i in range(1, min(band, size - j)):
             out[j] -= factor[i, j] * out[j + i]
         out[j] /= factor[0, j]
+    return out
+
+
+@njit(cache=True)
+def banded_product(matrix: Array, vector: Array) -> Array:
+    """The symmetric matrix of a lower band, of shape (band, size), times a vector (size,)."""
+    band, size = matrix.shape
+    out: Array = matrix[0] * vector
+    for i in range(1, band):
+        for j in range(size - i):
+            out[j + i] += matrix[i, j] * vector[j]
+            out[j] += matrix[i, j] * vector[j + i]
     return out
 
 

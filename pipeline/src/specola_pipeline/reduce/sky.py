@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from specola_pipeline.reduce import banded, bandmatrix
 
-__all__ = ["KNOT_STEP", "SkyFit", "fit_slit", "line_shift", "slit_terms"]
+__all__ = ["KNOT_STEP", "Prior", "SkyFit", "Spline", "fit_slit", "line_shift", "slit_terms"]
 
 Array = NDArray[np.float64]
 
@@ -29,11 +30,54 @@ _FLOOR = 1e-12
 
 
 @dataclass(frozen=True)
+class Spline:
+    """The sky as a cubic b-spline of the reference row, with knots at ``origin + k step``.
+
+    *coefficients* have shape (size,), each centred on the knot before it; *factor* is the Cholesky factor of their normal
+    equations, (band, size).
+    """
+
+    origin: float
+    step: float
+    coefficients: Array
+    factor: Array
+
+    def place(self, rows: Array) -> Array:
+        """Reference rows in knots."""
+        return np.asarray((rows - self.origin) / self.step)
+
+    def centres(self) -> Array:
+        """Reference rows on which the coefficients are centred."""
+        return np.asarray(self.origin + self.step * (np.arange(self.coefficients.size) - 1.0))
+
+    def evaluate(self, place: Array) -> Array:
+        """The sky at places in knots; beyond its ends, its end."""
+        return np.asarray(ndimage.map_coordinates(self.coefficients, place[None] + 1.0, order=3, prefilter=False, mode="nearest"))
+
+    def at_knots(self) -> tuple[Array, Array]:
+        """The sky at knots and its variance, (size - 2,)."""
+        inverse = bandmatrix.selected_inverse(self.factor)
+        c = self.coefficients
+        own, next_, after = inverse[0], inverse[1], inverse[2]
+        variance = own[:-2] + 16.0 * own[1:-1] + own[2:] + 8.0 * (next_[:-2] + next_[1:-1]) + 2.0 * after[:-2]
+        return (c[:-2] + 4.0 * c[1:-1] + c[2:]) / 6.0, variance / 36.0
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is known of a spline's coefficients beforehand: their *mean*, and one over the variance of each, both (size,)."""
+
+    mean: Array
+    precision: Array
+
+
+@dataclass(frozen=True)
 class SkyFit:
     """Sky and objects of a slit; arrays of shape (rows, columns), or (objects, rows) for fluxes.
 
     *sky* and *objects* are models in the data's unit, *leverage* the part of a pixel's noise that the models follow, *slope* the
-    derivative of the sky per reference row. Where no pixel of a row could be used, *flux* is NaN and *variance* infinite.
+    derivative of the sky per reference row, *spline* the sky as such. Where no pixel of a row could be used, *flux* is NaN and
+    *variance* infinite.
     """
 
     sky: Array
@@ -42,6 +86,7 @@ class SkyFit:
     slope: Array
     flux: Array
     variance: Array
+    spline: Spline
 
     def residual(self, data: Array) -> Array:
         """What is left of *data* after sky and objects."""
@@ -57,19 +102,25 @@ def fit_slit(
     step: float = KNOT_STEP,
     *,
     errors: bool = True,
+    span: tuple[float, float] | None = None,
+    prior: Prior | None = None,
 ) -> SkyFit:
     """Fit sky and objects of a slit together.
 
     *data* and *weight* (inverse variance, 0 where masked) have shape (rows, columns), *rows_at* says at which reference row each
     pixel's wavelength lies, *profiles* (objects, rows, columns) sum to one over the columns, *gain* is the slit function (1 where
-    the flat field took it out). *step* is the distance of knots. Without *errors* leverages are zero and variances
-    lack the sky's: for what is fitted again. Raises ValueError where no pixel can be used.
+    the flat field took it out). *step* is the distance of knots. Without *errors* leverages are zero and variances lack the
+    sky's: for what is fitted again. *span* is the range of *rows_at* that the spline reaches, all usable pixels' where it is not
+    said. *prior* is what is known of its coefficients beforehand: of the same *span* and *step*, and the penalty is then on what
+    differs from it. Raises ValueError where no pixel can be used.
     """
     low, high, count = banded.extent(weight, rows_at)
     if count == 0:
         raise ValueError("no usable pixel in the slit: expected at least one with positive weight")
     if gain is None:
         gain = np.ones_like(data)
+    if span is not None:
+        low, high = span
     origin = float(np.floor(low)) - 2 * step
     place = (rows_at - origin) / step
     size = int(np.ceil((high - origin) / step)) + 5
@@ -77,14 +128,19 @@ def fit_slit(
     floor = _FLOOR * typical
     band = banded.band_of(weight, place)
     matrix, rhs = banded.accumulate(data, weight, place, gain, profiles, size, band, floor)
-    _penalise(matrix, typical * count / size)
+    penalty = np.zeros((3, size))
+    _penalise(penalty, typical * count / size)
+    matrix[:3] += penalty
+    if prior is not None:
+        matrix[0] += prior.precision
+        rhs += prior.precision * prior.mean + bandmatrix.banded_product(penalty, prior.mean)
     factor = bandmatrix.banded_cholesky(matrix)
     coefficients = bandmatrix.banded_solve(factor, rhs)
     inverse = bandmatrix.selected_inverse(factor) if errors else factor
     sky, slope, objects, leverage, flux, variance = banded.evaluate(
         data, weight, place, gain, profiles, coefficients, inverse, floor, errors
     )
-    return SkyFit(sky, objects, leverage, slope / step, flux, variance)
+    return SkyFit(sky, objects, leverage, slope / step, flux, variance, Spline(origin, step, coefficients, factor))
 
 
 def _penalise(matrix: Array, typical: float) -> None:

@@ -2,23 +2,26 @@
 
 The order matters: a first sky without objects shows where objects are; with their profiles the joint fit leaves residuals at the
 level of the noise, in which cosmic rays stand out; with these masked, the sky lines themselves correct the wavelength map
-within the slit and the slit function; the last fit is the result.
+within the slit and the slit function. Then the slit is :class:`Settled`: the last fit waits for what other slits know of the sky.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from specola_pipeline.reduce import profiles
+from specola_pipeline.reduce import banded, profiles
 from specola_pipeline.reduce.cosmic import find_cosmics
 from specola_pipeline.reduce.flats import SlitFlat
 from specola_pipeline.reduce.robust import mad_std, running_median
-from specola_pipeline.reduce.sky import SkyFit, fit_slit, line_shift, slit_terms
+from specola_pipeline.reduce.sky import Prior, SkyFit, fit_slit, line_shift, slit_terms
 from specola_pipeline.reduce.traces import Slit
 
-__all__ = ["SlitSolver"]
+__all__ = ["Settled", "SlitSolver"]
 
 Array = NDArray[np.float64]
 
@@ -31,8 +34,7 @@ class SlitSolver:
 
     *data* is flat-fielded, *read* the variance of the detector alone before flat-fielding, *usable* is True on good pixels of the
     slit, *position* along the slit from its left edge, *rows_at* the reference row of each pixel's wavelength, *length* that of
-    the slit in each row. Read :attr:`fit`, :attr:`variance`, :attr:`cosmic`, :attr:`traces` and :attr:`profiles` after
-    :meth:`refine`.
+    the slit in each row. :meth:`detect` objects, then :meth:`refine` with them.
     """
 
     def __init__(
@@ -62,9 +64,13 @@ class SlitSolver:
         """Variance of the flat-fielded data for an expected number of electrons (a negative one is none)."""
         return np.asarray(_noise(electrons, self.read, self.flat.response, self.flat.relative_variance))
 
-    def _solve(self, use: NDArray[np.bool_], *, errors: bool = False) -> SkyFit:
+    def _solve(self, use: NDArray[np.bool_]) -> SkyFit:
         weight = np.where(use, 1.0 / self.variance, 0.0)
-        return fit_slit(self.data, weight, self.rows_at, self.profiles, self.gain, errors=errors)
+        return fit_slit(self.data, weight, self.rows_at, self.profiles, self.gain, errors=False, span=self._span())
+
+    def _span(self) -> tuple[float, float]:
+        """Reference rows of all usable pixels: a spline's coefficients are then the same ones whatever cosmic rays take away."""
+        return banded.extent(np.where(self.usable, 1.0, 0.0), self.rows_at)[:2]
 
     def _update_noise(self) -> None:
         self.variance = self._noise((self.fit.sky + self.fit.objects) * self.flat.response)
@@ -91,16 +97,9 @@ class SlitSolver:
         return traces, tuple(odd)
 
     def _free_of_objects(self, traces: list[profiles.Trace]) -> float:
-        return float((self.usable & self._away(2.5, traces)).sum() / max(self.usable.sum(), 1))
+        return float((self.usable & _away(2.5, traces, self.position, self.rows)).sum() / max(self.usable.sum(), 1))
 
-    def _away(self, widths: float, traces: list[profiles.Trace] | None = None) -> NDArray[np.bool_]:
-        """Where no object is within so many of its widths."""
-        away = np.ones_like(self.usable)
-        for trace in self.traces if traces is None else traces:
-            away &= np.abs(self.position - trace.centre(self.rows)[:, None]) > widths * trace.sigma(self.rows)[:, None]
-        return away
-
-    def refine(self, traces: list[profiles.Trace]) -> None:
+    def refine(self, traces: list[profiles.Trace]) -> Settled:
         """Joint fits with cosmic rays masked, better profiles, and the corrections that the sky lines ask for."""
         self.traces = traces
         self.profiles = (
@@ -119,10 +118,22 @@ class SlitSolver:
             if turn < 2:
                 self._better_profiles(weight)
                 self.rows_at = self.rows_at - line_shift(self.fit, self.data, weight, self.across, self.along)
-                away = np.where(self._away(6.0), weight, 0.0)
+                away = np.where(_away(6.0, self.traces, self.position, self.rows), weight, 0.0)
                 if (away > 0).sum() > 0.3 * self.usable.sum():
                     self.gain = self.gain * (1 + np.clip(slit_terms(self.fit, self.data, away, self.across), -0.05, 0.05))
-        self.fit = self._solve(self.usable & ~self.cosmic, errors=True)
+        return Settled(
+            self.data,
+            self.variance,
+            self.usable,
+            self.cosmic,
+            self.position,
+            self.rows_at,
+            self._span(),
+            self.gain,
+            tuple(self.traces),
+            self.profiles,
+            self.rows,
+        )
 
     def _find_cosmics(self) -> None:
         noise = np.sqrt(self.variance)
@@ -148,17 +159,57 @@ class SlitSolver:
             else:
                 self.profiles[k] = profiles.gaussian_profile(again, self.position, self.rows)
 
-    def chi(self) -> tuple[float, float]:
+
+@dataclass(frozen=True)
+class Settled:
+    """A slit of which all is settled but its sky and its fluxes; images are of shape (rows, columns).
+
+    *data*, *usable*, *position* and *rows_at* (mended by the sky lines) are as in :class:`SlitSolver`, *variance* is that of the
+    data, *cosmic* pixels are not used, *span* is the range of *rows_at*. *gain* is what the sky asks of the slit function,
+    *profiles* (objects, rows, columns) are those of *traces*, *rows* the detector's.
+    """
+
+    data: Array
+    variance: Array
+    usable: NDArray[np.bool_]
+    cosmic: NDArray[np.bool_]
+    position: Array
+    rows_at: Array
+    span: tuple[float, float]
+    gain: Array
+    traces: tuple[profiles.Trace, ...]
+    profiles: Array
+    rows: Array
+
+    @property
+    def used(self) -> NDArray[np.bool_]:
+        """Pixels that the fit rests on."""
+        return self.usable & ~self.cosmic
+
+    def fit(self, prior: Prior | None = None) -> SkyFit:
+        """The last fit, with errors. *prior* is of the spline's coefficients, as the fits before had them."""
+        weight = np.where(self.used, 1.0 / self.variance, 0.0)
+        return fit_slit(self.data, weight, self.rows_at, self.profiles, self.gain, span=self.span, prior=prior)
+
+    def chi(self, fit: SkyFit) -> tuple[float, float]:
         """Widths of the residuals away from and on sky lines, away from objects."""
-        used = self.usable & ~self.cosmic & (self.fit.leverage < 0.9) & self._away(4.0)
+        used = self.used & (fit.leverage < 0.9) & _away(4.0, self.traces, self.position, self.rows)
         if used.sum() < 100:
             return float("nan"), float("nan")
-        expected = np.sqrt(self.variance * (1 - np.minimum(self.fit.leverage, 0.99)))
-        pull = self.fit.residual(self.data) / expected
-        bright = self.fit.sky > np.percentile(self.fit.sky[used], 90)
+        expected = np.sqrt(self.variance * (1 - np.minimum(fit.leverage, 0.99)))
+        pull = fit.residual(self.data) / expected
+        bright = fit.sky > np.percentile(fit.sky[used], 90)
         return tuple(
             float(mad_std(pull[used & part])) if (used & part).sum() > 50 else float("nan") for part in (~bright, bright)
         )  # type: ignore[return-value]
+
+
+def _away(widths: float, traces: Sequence[profiles.Trace], position: Array, rows: Array) -> NDArray[np.bool_]:
+    """Where no object is within so many of its widths."""
+    away = np.ones(position.shape, dtype=bool)
+    for trace in traces:
+        away &= np.abs(position - trace.centre(rows)[:, None]) > widths * trace.sigma(rows)[:, None]
+    return away
 
 
 @njit(cache=True)
