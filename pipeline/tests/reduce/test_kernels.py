@@ -9,7 +9,7 @@ from numpy.polynomial import Polynomial
 from specola_pipeline.reduce import bandmatrix
 from specola_pipeline.reduce.combine import average
 from specola_pipeline.reduce.cosmic import find_cosmics
-from specola_pipeline.reduce.sky import fit_slit, line_shift
+from specola_pipeline.reduce.sky import Prior, Spline, fit_slit, line_shift
 from specola_pipeline.reduce.skylines import fit_lines
 from specola_pipeline.reduce.traces import Slit, trace_slits
 
@@ -134,3 +134,49 @@ def test_the_mean_of_exposures_says_where_none_of_them_saw_anything(recwarn):
     assert (count[100:120] == 0).all()
     assert (count[7], mean[7]) == (2, pytest.approx(rates[1:, 7].mean()))
     assert not recwarn.list
+
+
+@pytest.mark.parametrize("objects", [0, 1, 2])
+@pytest.mark.parametrize("told", [False, True])
+def test_the_joint_fit_is_that_of_the_dense_matrix(objects, told):
+    """Sky, fluxes, their variances and leverages, of a fit with and without what is known of the sky beforehand."""
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[:60, :12].astype(float)
+    at, gain = y + 0.05 * (x - 6), 1 + 0.02 * rng.normal(size=(60, 12))
+    profiles = np.array([np.exp(-0.5 * ((x - c) / 1.5) ** 2) for c in (3.0, 8.0)])[:objects]
+    profiles = profiles / profiles.sum(axis=2, keepdims=True)
+    weight = np.where(rng.uniform(size=at.shape) < 0.1, 0.0, rng.uniform(0.5, 2, at.shape))
+    data = 10 + rng.normal(size=at.shape)
+    size = fit_slit(data, weight, at, profiles, gain).spline.coefficients.size
+    prior = Prior(np.full(size, 9.0), rng.uniform(0, 3, size)) if told else None
+    fit = fit_slit(data, weight, at, profiles, gain, prior=prior)
+
+    design = np.zeros((at.size, size + objects * 60))
+    for k in range(size):
+        one = Spline(fit.spline.origin, fit.spline.step, np.eye(size)[k], fit.spline.factor)
+        design[:, k] = (gain * one.evaluate(one.place(at).ravel()).reshape(at.shape)).ravel()
+    for k in range(objects):
+        for row in range(60):
+            design[:, size + k * 60 + row] = np.where(y == row, profiles[k], 0.0).ravel()
+    second = np.diff(np.eye(size), 2, axis=0)
+    strength = np.median(weight[weight > 0]) * (weight > 0).sum() / size
+    penalty = 3e-4 * strength * second.T @ second + 1e-12 * strength * np.eye(size)
+    matrix, right = design.T @ (weight.ravel()[:, None] * design), design.T @ (weight * data).ravel()
+    matrix[:size, :size] += penalty
+    if prior is not None:
+        matrix[:size, :size] += np.diag(prior.precision)
+        right[:size] += (penalty + np.diag(prior.precision)) @ prior.mean
+    inverse = np.linalg.inv(matrix)
+    solution = inverse @ right
+    np.testing.assert_allclose(fit.spline.coefficients, solution[:size], rtol=1e-5)
+    np.testing.assert_allclose(fit.flux.ravel(), solution[size:], atol=1e-5)
+    np.testing.assert_allclose(fit.variance.ravel(), np.diag(inverse)[size:], rtol=1e-5)
+    leverage = weight.ravel() * np.einsum("pi,ij,pj->p", design, inverse, design)
+    np.testing.assert_allclose(fit.leverage.ravel(), leverage, atol=1e-6)
+    values, variances = fit.spline.at_knots()
+    knots = np.zeros((size - 2, size))
+    for k in range(size - 2):
+        knots[k, k : k + 3] = np.array([1, 4, 1]) / 6
+    np.testing.assert_allclose(values, knots @ solution[:size], rtol=1e-5)
+    if objects == 0:
+        np.testing.assert_allclose(variances, np.einsum("ki,ij,kj->k", knots, inverse[:size, :size], knots), rtol=1e-5)

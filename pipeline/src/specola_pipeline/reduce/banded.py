@@ -16,23 +16,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from specola_pipeline.reduce.bandmatrix import band_form
+from specola_pipeline.reduce.bandmatrix import band_form, cubic
+from specola_pipeline.reduce.leverage import row_leverage
 
 __all__ = ["accumulate", "band_of", "evaluate", "extent"]
 
 Array = NDArray[np.float64]
-
-
-@njit(cache=True)
-def _cubic(t: float) -> tuple[float, float, float, float]:
-    """The four uniform cubic b-splines that do not vanish at a place *t* (0..1) within a knot interval."""
-    r = 1.0 - t
-    return (
-        r * r * r / 6.0,
-        (3.0 * t * t * t - 6.0 * t * t + 4.0) / 6.0,
-        (-3.0 * t * t * t + 3.0 * t * t + 3.0 * t + 1.0) / 6.0,
-        t * t * t / 6.0,
-    )
 
 
 @njit(cache=True)
@@ -73,7 +62,7 @@ def _row_system(
         if w <= 0.0:
             continue
         knot = int(np.floor(place[row, x]))
-        basis = _cubic(place[row, x] - knot)
+        basis = cubic(place[row, x] - knot)
         at, g, value = knot - first, gain[row, x], data[row, x]
         for i in range(4):
             wi = w * basis[i] * g
@@ -184,7 +173,7 @@ def _accumulate_sky(data: Array, weight: Array, place: Array, gain: Array, matri
             if w <= 0.0:
                 continue
             knot = int(np.floor(place[row, x]))
-            basis = _cubic(place[row, x] - knot)
+            basis = cubic(place[row, x] - knot)
             g, value = gain[row, x], data[row, x]
             for i in range(4):
                 wi = w * basis[i] * g
@@ -202,46 +191,10 @@ def _row_sky(place: Array, gain: Array, coefficients: Array, sky: Array, slope: 
         t = min(max(place[row, x] - knot, 0.0), 1.0)
         r = 1.0 - t
         c0, c1, c2, c3 = coefficients[knot], coefficients[knot + 1], coefficients[knot + 2], coefficients[knot + 3]
-        b0, b1, b2, b3 = _cubic(t)
+        b0, b1, b2, b3 = cubic(t)
         sky[row, x] = gain[row, x] * (b0 * c0 + b1 * c1 + b2 * c2 + b3 * c3)
         value = t * (3.0 * t - 4.0) * c1 + (1.0 + t * (2.0 - 3.0 * t)) * c2 + t * t * c3 - r * r * c0
         slope[row, x] = 0.5 * gain[row, x] * value
-
-
-@njit(cache=True)
-def _row_leverage(
-    weight: Array,
-    place: Array,
-    gain: Array,
-    profiles: Array,
-    own: Array,
-    by_sky: Array,
-    inverse: Array,
-    leverage: Array,
-    row: int,
-    first: int,
-) -> None:
-    """The leverage of each pixel of a row.
-
-    *own* begins with the inverse of the objects' system, *by_sky* is that inverse times the sky-object sums.
-    """
-    objects, width = by_sky.shape
-    vector = np.empty(width)
-    for x in range(weight.shape[1]):
-        if weight[row, x] <= 0.0:
-            continue
-        knot = int(np.floor(place[row, x]))
-        basis = _cubic(place[row, x] - knot)
-        vector[:] = 0.0
-        for i in range(4):
-            vector[knot - first + i] = basis[i] * gain[row, x]
-        total = 0.0
-        for k in range(objects):
-            for i in range(width):
-                vector[i] -= profiles[k, row, x] * by_sky[k, i]
-            for m in range(objects):
-                total += profiles[k, row, x] * profiles[m, row, x] * own[k, m]
-        leverage[row, x] = weight[row, x] * (total + band_form(vector, vector, inverse, first))
 
 
 @njit(cache=True)
@@ -319,5 +272,5 @@ def evaluate(
             _row_by_sky(solved, sums[1], by_sky)
             for k in range(objects):
                 variance[k, row] += band_form(by_sky[k, :width], by_sky[k, :width], inverse, first)
-            _row_leverage(weight, place, gain, profiles, solved, by_sky[:, :width], inverse, leverage, row, first)
+            row_leverage(weight, place, gain, profiles, solved, by_sky[:, :width], inverse, leverage, row, first)
     return sky, slope, model, leverage, flux, variance

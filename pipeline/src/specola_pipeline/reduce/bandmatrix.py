@@ -1,5 +1,7 @@
 """Banded positive definite matrices, as lower bands of shape (band, size): factor, solution, and the inverse within the band.
 
+They are the normal equations of uniform cubic b-splines, which are here, too.
+
 The covariance within the band comes from the Cholesky factor by the recursion of Takahashi, Fagan and Chen (1973), as in Erisman
 and Tinney (1975, CACM 18, 177): the whole inverse would be dense.
 """
@@ -10,9 +12,21 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["band_form", "banded_cholesky", "banded_product", "banded_solve", "selected_inverse"]
+__all__ = ["band_form", "banded_cholesky", "banded_product", "banded_solve", "cubic", "selected_inverse"]
 
 Array = NDArray[np.float64]
+
+
+@njit(cache=True)
+def cubic(t: float) -> tuple[float, float, float, float]:
+    """The four uniform cubic b-splines that do not vanish at a place *t* (0..1) within a knot interval."""
+    r = 1.0 - t
+    return (
+        r * r * r / 6.0,
+        (3.0 * t * t * t - 6.0 * t * t + 4.0) / 6.0,
+        (-3.0 * t * t * t + 3.0 * t * t + 3.0 * t + 1.0) / 6.0,
+        t * t * t / 6.0,
+    )
 
 
 @njit(cache=True)

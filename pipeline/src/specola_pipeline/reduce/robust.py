@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["clipped_mean", "fit_surface", "mad_std", "median", "running_median", "surface"]
+__all__ = ["clipped_mean", "fit_surface", "mad_std", "median", "running_median", "surface", "thinned"]
 
 Array = NDArray[np.float64]
+_Any = TypeVar("_Any", bound=np.generic)
 
 
 def mad_std(values: Array, axis: int | None = None) -> Array:
@@ -29,6 +32,11 @@ def median(values: Array, axis: int) -> Array:
         np.take_along_axis(ordered, np.maximum(at, 0), axis=axis) for at in ((count - 1) // 2, count // 2 - (count == 0))
     )
     return np.asarray(np.where(count > 0, 0.5 * (low + high), np.nan)).squeeze(axis)
+
+
+def thinned(image: NDArray[_Any]) -> NDArray[_Any]:
+    """Every seventh row of an image of many: what a median of all pixels says, they say in a seventh of the time."""
+    return image[:: 7 if image.shape[0] >= 700 else 1]
 
 
 def running_median(image: Array, size: int) -> Array:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from specola_pipeline.reduce import banded, bandmatrix
+from specola_pipeline.reduce.robust import thinned
 
 __all__ = ["KNOT_STEP", "Prior", "SkyFit", "Spline", "fit_slit", "line_shift", "slit_terms"]
 
@@ -124,7 +125,7 @@ def fit_slit(
     origin = float(np.floor(low)) - 2 * step
     place = (rows_at - origin) / step
     size = int(np.ceil((high - origin) / step)) + 5
-    typical = float(np.median(weight[weight > 0]))
+    typical = _typical(weight)
     floor = _FLOOR * typical
     band = banded.band_of(weight, place)
     matrix, rhs = banded.accumulate(data, weight, place, gain, profiles, size, band, floor)
@@ -141,6 +142,13 @@ def fit_slit(
         data, weight, place, gain, profiles, coefficients, inverse, floor, errors
     )
     return SkyFit(sky, objects, leverage, slope / step, flux, variance, Spline(origin, step, coefficients, factor))
+
+
+def _typical(weight: Array) -> float:
+    """The median of positive weights, about: it sets the strength of a penalty, no more."""
+    some = thinned(weight)
+    some = some[some > 0]
+    return float(np.median(some if some.size else weight[weight > 0]))
 
 
 def _penalise(matrix: Array, typical: float) -> None:
@@ -199,11 +207,15 @@ def _polynomial(solution: Array, across: Array, rows: Array, degree: tuple[int, 
     out = np.zeros(across.shape)
     for y in range(across.shape[0]):
         for x in range(across.shape[1]):
-            k = 0
-            for i in range(1, degree[0] + 1):
-                for j in range(degree[1] + 1):
-                    out[y, x] += solution[k] * across[y, x] ** i * rows[y, x] ** j
+            k, power, total = 0, 1.0, 0.0
+            for _ in range(degree[0]):
+                power *= across[y, x]
+                term = power
+                for _ in range(degree[1] + 1):
+                    total += solution[k] * term
+                    term *= rows[y, x]
                     k += 1
+            out[y, x] = total
     return out
 
 

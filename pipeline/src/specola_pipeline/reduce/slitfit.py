@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from specola_pipeline.reduce import banded, profiles
 from specola_pipeline.reduce.cosmic import find_cosmics
 from specola_pipeline.reduce.flats import SlitFlat
-from specola_pipeline.reduce.robust import mad_std, running_median
+from specola_pipeline.reduce.robust import mad_std, running_median, thinned
 from specola_pipeline.reduce.sky import Prior, SkyFit, fit_slit, line_shift, slit_terms
 from specola_pipeline.reduce.traces import Slit
 
@@ -83,7 +83,8 @@ class SlitSolver:
                 self.fit = self._solve(use)
             self._update_noise()
             pull = (self.data - self.fit.sky) / np.sqrt(self.variance)
-            use = self.usable & (np.abs(pull) < 3.5 * max(float(mad_std(pull[self.usable])), 1.0))
+            width = float(mad_std(thinned(pull)[thinned(self.usable)]))
+            use = self.usable & (np.abs(pull) < 3.5 * max(width, 1.0))
         residual = self.data - self.fit.sky
         pull = np.where(self.usable, residual / np.sqrt(self.variance), 0.0)
         continuum = running_median(pull, 31)
