@@ -27,6 +27,14 @@ SKY_STEP = 0.2
 """Å of the shipped sky spectrum: a fifteenth of the narrowest line spread of the shipped grisms."""
 FORBIDDEN = ((5578.887, 1500.0), (5891.583, 60.0), (5897.558, 30.0), (6302.046, 1180.0), (6365.536, 390.0))
 """[O I] and Na D night-sky lines, vacuum Å (NIST), and their strength in the Paranal spectrum: OH lists do not have them."""
+BLENDS = {
+    "CdI": ((3468.6477, 800.0), (3613.9033, 800.0), (3615.4837, 60.0)),
+    "HgI": ((3655.883, 3000.0), (3663.930, 500.0), (4340.4431, 50.0), (4348.7166, 150.0)),
+}
+"""Lines beside brighter ones, vacuum Å and intensity (NIST): PypeIt's lists of single lines leave them out, and what is fitted as
+a whole is moved by their light."""
+NIST = {"CdI": 2.64, "HgI": 0.8231}
+"""What NIST's intensities are to be multiplied with: 3611.5375 and 3651.198 are in both, and brightest where blends are."""
 STARS = {
     "EG 21": ("ctionewcal/eg21", "03:10:30.98", "-68:36:02.2"),
     "EG 274": ("ctionewcal/eg274", "16:23:33.75", "-39:13:47.5"),
@@ -73,10 +81,11 @@ def main(wheel_path: Path, iraf: Path) -> None:
     for ion in IONS:
         write(
             DATA / "lines" / f"{ion}.csv",
-            f"{ion} lines of PypeIt 2.0.1 ({ion}_lines.dat), BSD-3, licences/pypeit.rst.\n"
-            "wavelength: vacuum, Angstrom; strength: relative",
+            f"{ion} lines of PypeIt 2.0.1 ({ion}_lines.dat), BSD-3, licences/pypeit.rst"
+            + ("; those beside brighter ones of NIST.\n" if ion in BLENDS else ".\n")
+            + "wavelength: vacuum, Angstrom; strength: relative",
             ["wavelength", "strength"],
-            line_list(wheel, ion),
+            sorted(line_list(wheel, ion) + [[wave, round(NIST[ion] * light)] for wave, light in BLENDS.get(ion, ())]),
         )
     night = line_list(wheel, "OH_GMOS")
     scale = max(float(str(row[1])) for row in night)

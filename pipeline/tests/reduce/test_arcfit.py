@@ -10,6 +10,7 @@ from specola_pipeline.instruments import Lines, line_list
 from specola_pipeline.reduce.arcs import solve_slit
 from specola_pipeline.reduce.identify import WrongLampError, identify
 from specola_pipeline.reduce.linekernel import SHAPE, normal_equations
+from specola_pipeline.reduce.lineoffsets import line_offsets
 
 ROWS, COLUMNS = 1900, 40
 LAMPS = line_list("HeI", "NeI", "ArI")
@@ -33,11 +34,12 @@ def line_light(at, heights, box=4.9, sigma=1.1):
     return (part / box * heights[:, None]).sum(axis=1)
 
 
-def arc(seed):
-    """A lamp frame, its inverse variance, and the truth: three in four lines are blends at this resolution."""
+def arc(seed, halo=0.0):
+    """A lamp frame and its inverse variance: three in four lines are blends at this resolution. *halo* of their light is wide."""
     rng = np.random.default_rng(seed)
     heights = 60000 * (LAMPS.strength / LAMPS.strength.max()) ** 0.25 * rng.uniform(0.3, 1.7, LAMPS.strength.size)
-    light = 20 + line_light(true_rows(LAMPS.wavelength[:, None], np.arange(COLUMNS)[None, :]), heights)
+    at = true_rows(LAMPS.wavelength[:, None], np.arange(COLUMNS)[None, :])
+    light = 20 + line_light(at, heights * (1 - halo)) + line_light(at, heights * halo, sigma=3.0)
     variance = light + 12.0
     return light + rng.normal(size=light.shape) * np.sqrt(variance), 1 / variance
 
@@ -60,6 +62,38 @@ def test_a_map_from_blended_lines_is_good_to_a_hundredth_of_a_pixel():
     assert abs(np.mean(miss(wave))) < 0.003
     assert wave.rms < 0.03
     assert wave.sigma == pytest.approx(np.sqrt(4.9**2 / 12 + 1.1**2), rel=0.03)
+
+
+def test_wings_that_the_model_lacks_do_not_speak_against_a_true_map():
+    wave = solve(*arc(4, halo=0.1))
+    assert np.sqrt(np.mean(miss(wave) ** 2)) < 0.01
+    assert wave.rms < 0.03
+
+
+def test_offsets_of_blended_lines_are_those_they_have_and_so_are_their_errors():
+    true = np.array([100.0, 103.0, 105.5, 150.0, 152.2, 200.0, 204.0])
+    height, apart = np.array([9000.0, 500.0, 3000.0, 700.0, 900.0, 400.0, 20000.0]), 0.03 * np.array([1, -1, 1, -1, 1, -1, 1])
+    light = 10 + line_light((true + apart)[:, None] + np.zeros(2), height, 4.0, 1.2)[:260].T
+    rng, pulls = np.random.default_rng(7), []
+    for _ in range(300):
+        seen = light + rng.normal(size=light.shape) * np.sqrt(light)
+        shift, error = line_offsets(
+            seen, light, np.stack([true, true]), height * rng.uniform(0.98, 1.02, height.size), np.full(3, 10.0),
+            np.array([4.0, 1.2, 0.0, 0.0, 0.0]), np.ones(2), 0.0,
+        )  # fmt: skip
+        pulls.append((shift - apart) / error)
+    assert np.all(np.abs(np.mean(pulls, axis=0)) < 0.25)
+    assert np.all(np.abs(np.std(pulls, axis=0) - 1) < 0.15)
+
+
+def test_a_line_that_shows_no_light_has_no_place():
+    at = np.array([[30.0, 60.0]])
+    light = 10 + line_light(at.T, np.array([900.0, 0.0]), 4.0, 1.2)[:90].T
+    widths = np.array([4.0, 1.2, 0.0, 0.0, 0.0])
+    shift, error = line_offsets(light, light, at, np.array([900.0, 0.0]), np.full(2, 10.0), widths, np.ones(1), 0.02)
+    assert abs(shift[0]) < 1e-6
+    assert error[0] < 0.2
+    assert error[1] > 1e3
 
 
 def test_light_of_lines_that_no_list_has_does_not_move_the_map():

@@ -15,6 +15,7 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from specola_pipeline.reduce.linekernel import SHAPE, normal_equations
+from specola_pipeline.reduce.lineoffsets import line_offsets
 from specola_pipeline.reduce.robust import fit_surface, mad_std
 from specola_pipeline.reduce.wavemap import WaveMap
 
@@ -121,13 +122,13 @@ def fit_slit_map(
     x = np.full(start.size, origin[1] + centre.column[0])
     first, _ = _surface(start[inside] + origin[0], x[inside], lines[inside], limits, (degree[0], 0))
     wave = WaveMap(np.pad(first, ((0, 0), (0, degree[1]))), *limits)
-    wave, model, _ = _fit(centre, wave, model, origin, _terms(degree[0], 0))
+    wave, model = _fit(centre, wave, model, origin, _terms(degree[0], 0))
     wave = _across(blocks, middle, wave, model, origin, degree)
     model = replace(model, scale=np.ones(blocks.column.size))
     terms = _terms(*degree)
     for _ in range(3):
-        wave, model, offsets = _fit(blocks, wave, model, origin, terms)
-        shift, error = _offsets(offsets)
+        wave, model = _fit(blocks, wave, model, origin, terms)
+        shift, error = _offsets(blocks, wave, model, origin)
         known = model.voting & (error < 0.2)
         width = max(float(mad_std(shift[known])), 0.01) if known.any() else 0.01
         wrong = known & (np.abs(shift) > 5 * width + 3 * error)
@@ -178,7 +179,7 @@ def _across(
         last = wave
         block = middle + direction
         while 0 <= block < blocks.column.size:
-            last, _, _ = _fit(blocks.only(slice(block, block + 1)), last, model, origin, [(0, 0), (1, 0)], held=True, rounds=5)
+            last, _ = _fit(blocks.only(slice(block, block + 1)), last, model, origin, [(0, 0), (1, 0)], held=True, rounds=5)
             found[block] = last
             block += direction
     wavelength = np.array([one(y, np.full(y.size, blocks.column[b] + origin[1])) for b, one in sorted(found.items())])
@@ -198,16 +199,13 @@ def _fit(
     *,
     held: bool = False,
     rounds: int = 20,
-) -> tuple[WaveMap, _Model, Array]:
-    """Gauss-Newton steps until nothing moves: map and model, or with *held* the *terms* of the map alone.
-
-    Also returns the sums that give the offset of each line (see :func:`_offsets`).
-    """
+) -> tuple[WaveMap, _Model]:
+    """Gauss-Newton steps until nothing moves: map and model, or with *held* the *terms* of the map alone."""
     x = blocks.column + origin[1]
     start = np.broadcast_to(wave.rows[0] + (wave.rows[1] - wave.rows[0]) / 2, (x.size, model.lines.size))
     damping, best, misses = 1e-3, np.inf, 0
     kept = (wave, model)
-    system: tuple[Array, Array, float, Array, Array] | None = None
+    system: tuple[Array, Array, float, Array] | None = None
     for count in range(rounds):
         start = wave.places(model.lines, x, start, rounds=12 if count == 0 else 3)
         trial = _system(blocks, wave, model, origin, terms, x, start, held=held)
@@ -223,8 +221,7 @@ def _fit(
                 break
         assert system is not None  # noqa: S101 - the first trial is always taken
         wave, model = _step(*kept, system, terms, damping, held=held)
-    assert system is not None  # noqa: S101 - the first trial is always taken
-    return *kept, system[4]
+    return kept
 
 
 def _system(
@@ -237,7 +234,7 @@ def _system(
     place: Array,
     *,
     held: bool,
-) -> tuple[Array, Array, float, Array, Array]:
+) -> tuple[Array, Array, float, Array]:
     columns = np.broadcast_to(x[:, None], place.shape)
     u, v = wave.scaled(place, x)
     row_degree, column_degree = np.array(terms).T
@@ -262,14 +259,14 @@ def _system(
 def _step(
     wave: WaveMap,
     model: _Model,
-    system: tuple[Array, Array, float, Array, Array],
+    system: tuple[Array, Array, float, Array],
     terms: list[tuple[int, int]],
     damping: float,
     *,
     held: bool,
 ) -> tuple[WaveMap, _Model]:
     """The damped solution of the normal equations, and what it makes of map and model."""
-    normal, right, _, scales, _ = system
+    normal, right, _, scales = system
     count, first = len(terms), len(terms) + SHAPE
     size = count if held else right.size
     matrix = normal[:size, :size].copy()
@@ -325,7 +322,11 @@ def _bounded(matrix: Array, right: Array, free: NDArray[np.bool_], lowest: Array
     return step
 
 
-def _offsets(sums: Array) -> tuple[Array, Array]:
-    """Offset of each line from the map in rows, and its error, with the other lines where they are."""
-    weight = np.maximum(sums[:, 1], 1e-12)
-    return sums[:, 0] / weight, 1.0 / np.sqrt(weight)
+def _offsets(blocks: Blocks, wave: WaveMap, model: _Model, origin: tuple[int, int]) -> tuple[Array, Array]:
+    """Offset of each line from the map in rows, and its error."""
+    x = blocks.column + origin[1]
+    start = np.full((x.size, model.lines.size), sum(wave.rows) / 2)
+    place = wave.places(model.lines, x, start, rounds=12) - origin[0]
+    return line_offsets(
+        blocks.data, blocks.variance, place, model.height, model.background, model.widths, model.scale, _MODEL_ERROR
+    )

@@ -14,14 +14,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["SHAPE", "normal_equations"]
+__all__ = ["NEAR", "SHAPE", "lines_near", "normal_equations", "weighed"]
 
 Array = NDArray[np.float64]
 
 SHAPE = 5
 """Parameters of the line's shape: width of the box, sigma in the middle and its change towards the last row, the same of coma."""
 
-_NEAR = 64
+NEAR = 64
 """Lines that may overlap on a pixel, at most; further ones are left out of it."""
 
 _ROOT = 1.0 / math.sqrt(2.0)
@@ -62,8 +62,8 @@ def normal_equations(
     scale: Array,
     error: float,
     held: bool,
-) -> tuple[Array, Array, float, Array, Array]:
-    """Normal matrix, right-hand side and robust chi-square of a step from the present model, scales and offsets of lines.
+) -> tuple[Array, Array, float, Array]:
+    """Normal matrix, right-hand side and robust chi-square of a step from the present model, and scales.
 
     *data* and *variance* (infinite where there is no pixel) are of shape (blocks, rows); *place* (blocks, lines) holds the rows
     of the lines, ascending. They change with term t of the map by ``gradient[block, line, degree[t]] * across[block, t]``, used
@@ -73,8 +73,7 @@ def normal_equations(
     than three deviations count as Huber (1964) has it.
 
     The order of unknowns is terms, widths, heights, knots; with *held* there are terms alone. Also returned: the sums of data
-    times model and model squared for each block, (blocks, 2), and for each line the sums that give its own offset from the map
-    and its weight, (lines, 2).
+    times model and model squared for each block, (blocks, 2).
     """
     blocks, rows = data.shape
     lines, terms, knots, degrees = height.size, degree.size, background.size, gradient.shape[2]
@@ -82,10 +81,10 @@ def normal_equations(
     size = terms + dense - degrees + sparse
     normal, right = np.zeros((size, size)), np.zeros(size)
     sums, own = (np.zeros((dense, dense)), np.zeros((sparse, dense)), np.zeros(dense)), np.zeros((sparse, sparse))
-    scales, offsets = np.zeros((blocks, 2)), np.zeros((lines, 2))
+    scales = np.zeros((blocks, 2))
     chi = 0.0
     step = (knots - 1) / (rows - 1.0)
-    shape, row, at = np.zeros((_NEAR, 5)), np.zeros(degrees + SHAPE + _NEAR + 2), np.zeros(_NEAR + 2, dtype=np.int64)
+    shape, row, at = np.zeros((NEAR, 5)), np.zeros(degrees + SHAPE + NEAR + 2), np.zeros(NEAR + 2, dtype=np.int64)
     reach = 0.5 * widths[0] + 4.0 * (widths[1] + abs(widths[2]))
     for b in range(blocks):
         low = 0
@@ -98,13 +97,13 @@ def normal_equations(
             if not variance[b, y] < np.inf:
                 continue
             u = 2.0 * y / (rows - 1.0) - 1.0
-            count, light, doubt = _lines_near(place, b, height, widths, low, y, u, reach, shape)
+            count, light, doubt = lines_near(place, b, height, widths, low, y, u, reach, shape)
             knot = min(int(y * step), knots - 2)
             part = y * step - knot
             light += background[knot] * (1.0 - part) + background[knot + 1] * part
             expected = variance[b, y] + (error * scale[b] * doubt) ** 2
             residual = data[b, y] - scale[b] * light
-            weight, lost = _weighed(residual, expected)
+            weight, lost = weighed(residual, expected)
             chi += lost
             scales[b, 0] += weight * data[b, y] * light
             scales[b, 1] += weight * light * light
@@ -112,8 +111,6 @@ def normal_equations(
             for k in range(count):
                 line = low + k
                 each = scale[b] * height[line]
-                offsets[line, 0] += weight * each * shape[k, 1] * residual
-                offsets[line, 1] += weight * (each * shape[k, 1]) ** 2
                 if voting[line]:
                     _add_place(row, each * shape[k, 1], gradient, b, line)
                 if not held:
@@ -126,11 +123,11 @@ def normal_equations(
             _add_dense(sums[0], sums[2], row, weight, residual)
         _spread(normal, right, sums, across[b], degree, degrees)
     _complete(normal, own)
-    return normal, right, chi, scales, offsets
+    return normal, right, chi, scales
 
 
 @njit(cache=True)
-def _weighed(residual: float, expected: float) -> tuple[float, float]:
+def weighed(residual: float, expected: float) -> tuple[float, float]:
     """The weight of a pixel whose *expected* variance is known, and what it adds to the robust chi-square."""
     pull = abs(residual) / math.sqrt(expected)
     if pull < 3.0:
@@ -139,14 +136,14 @@ def _weighed(residual: float, expected: float) -> tuple[float, float]:
 
 
 @njit(cache=True)
-def _lines_near(
+def lines_near(
     place: Array, b: int, height: Array, widths: Array, low: int, y: int, u: float, reach: float, shape: Array
 ) -> tuple[int, float, float]:
     """How many lines of block *b* reach a pixel, from *low* on, their light and how bright what is doubted is; fills *shape*."""
     sigma, coma = widths[1] + widths[2] * u, widths[3] + widths[4] * u
     whole = math.sqrt(sigma * sigma + widths[0] * widths[0] / 12.0)
     light, doubt, count = 0.0, 0.0, 0
-    while low + count < place.shape[1] and count < _NEAR and place[b, low + count] <= y + reach:
+    while low + count < place.shape[1] and count < NEAR and place[b, low + count] <= y + reach:
         away = y - place[b, low + count]
         value, by_centre, by_box, by_sigma, by_coma = _profile(away, widths[0], sigma, coma)
         shape[count, 0], shape[count, 1], shape[count, 2] = value, by_centre, by_box
