@@ -17,6 +17,7 @@ from specola_pipeline import instruments
 from specola_pipeline.reduce.arcs import solve_slit
 from specola_pipeline.reduce.detector import SATURATED, Frame, combine, subtract_bias, with_hot_pixels
 from specola_pipeline.reduce.flats import SlitFlat, slit_flat
+from specola_pipeline.reduce.overlap import foreign_light, meeting
 from specola_pipeline.reduce.raw import Raw, electrons
 from specola_pipeline.reduce.traces import Slit, mask_shift, trace_slits
 from specola_pipeline.reduce.wavemap import WaveMap
@@ -44,6 +45,8 @@ class CalibratedSlit:
     """What the header says of it."""
     wave: WaveMap
     flat: SlitFlat
+    beside: tuple[Slit, ...] = ()
+    """Slits whose light falls on some of its pixels."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +98,13 @@ def calibrate(setup: Setup) -> Calibration:
     lines = _lamp_lines(first, setup.arcs[0])
     done: list[CalibratedSlit] = []
     failed: list[tuple[str, str]] = []
-    for slit, one, (guess, sigma) in zip(traced, said, guesses, strict=True):
+    for slit, beside, one, (guess, sigma) in zip(*meeting(traced, flat.data.shape[1]), said, guesses, strict=True):
         try:
-            wave, slit_response = _calibrate_slit(slit, flat, arc, lines, guess, sigma)
+            wave, slit_response = _calibrate_slit(slit, beside, flat, arc, lines, guess, sigma)
         except ValueError as error:
             failed.append((one.identifier, str(error)))
             continue
-        done.append(CalibratedSlit(slit, one, wave, slit_response))
+        done.append(CalibratedSlit(slit, one, wave, slit_response, beside))
     return Calibration(bias, tuple(done), tuple(failed), tuple(odd), float(shift))
 
 
@@ -152,7 +155,13 @@ def _lamp_lines(science: Raw, arc: Raw) -> instruments.Lines:
 
 
 def _calibrate_slit(
-    slit: Slit, flat: Frame, arc: Frame, lines: instruments.Lines, guess: partial[Array], sigma: float
+    slit: Slit,
+    beside: tuple[Slit, ...],
+    flat: Frame,
+    arc: Frame,
+    lines: instruments.Lines,
+    guess: partial[Array],
+    sigma: float,
 ) -> tuple[WaveMap, SlitFlat]:
     if slit.rows[1] - slit.rows[0] < 100:
         raise ValueError(f"only rows {slit.rows[0]} to {slit.rows[1]} of its spectrum fall on the detector")
@@ -164,7 +173,8 @@ def _calibrate_slit(
     saturated = (flat.mask[window] & SATURATED) > 0
     if saturated[inside].mean() > 0.02:
         raise ValueError(f"{saturated[inside].mean():.0%} of its flat is saturated: take a shorter flat")
-    good = inside & (arc.mask[window] == 0)
+    alone = inside & ~foreign_light(window, beside)
+    good = alone & (arc.mask[window] == 0)
     weight = np.where(good, 1.0 / np.where(good, arc.variance[window], 1.0), 0.0)
     wave = solve_slit(
         arc.data[window],
@@ -178,7 +188,7 @@ def _calibrate_slit(
         stretch=_ARC_STRETCH,
     )
     _, rows_at = wave.reference_rows(window, slit.middle)
-    usable = inside & (flat.mask[window] == 0)
+    usable = alone & (flat.mask[window] == 0)
     if not usable.any():
         raise ValueError("no pixel of its flat can be used")
     return wave, slit_flat(flat.data[window], flat.variance[window], usable, rows_at, position, saturated[inside])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from specola_pipeline import instruments
 from specola_pipeline.reduce.calibrate import CalibratedSlit
 from specola_pipeline.reduce.detector import BAD, COSMIC, Frame
+from specola_pipeline.reduce.overlap import foreign_light
 from specola_pipeline.reduce.results import SlitExposure, SlitQuality, Spectrum1D
 from specola_pipeline.reduce.sharedsky import SlitSky
 from specola_pipeline.reduce.sky import Prior, SkyFit, Spline
@@ -105,7 +106,8 @@ def settle_slit(
     flat = calibrated.flat.moved(position)
     inside = (position > _MARGIN - 0.5) & (position < length[:, None] - _MARGIN + 0.5)
     wavelength, rows_at = wave.reference_rows(window, slit.middle, moved)
-    mask = frame.mask[window] | np.where(flat.broken, BAD, 0).astype(np.uint8)
+    lost = flat.broken | foreign_light(window, calibrated.beside, moved)
+    mask = frame.mask[window] | np.where(lost, BAD, 0).astype(np.uint8)
     usable = inside & (mask == 0)
     if usable.sum() < 20 * max(usable.shape[1], 1):
         raise ValueError(f"{int(usable.sum())} of {int(inside.sum())} pixels can be used in this frame")
@@ -118,6 +120,7 @@ def settle_slit(
     column = int(np.argmax(np.convolve(inside.sum(axis=0), np.ones(5), mode="same")))
     axis = wavelength[:, column]
     noise = np.sqrt(settled.variance[:, column] / max(inside.sum(axis=1).max(), 1))
+    noise[~usable.any(axis=1)] = np.inf
     sky_lines = sky_line_offset(solver.fit.sky[:, column], noise, axis, wave, lines, instruments.sky(_ATLAS), reach)
     mended = rows_at - settled.rows_at
     return OpenSlit(
