@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.interpolate import PPoly, make_interp_spline
 
-from specola_pipeline.reduce.robust import mad_std
+from specola_pipeline.reduce.robust import mad_std, median
 from specola_pipeline.reduce.sky import fit_slit
 
 __all__ = ["SlitFlat", "slit_flat"]
@@ -23,6 +23,12 @@ Array = NDArray[np.float64]
 
 _LAMP_STEP = 20.0
 """Knots of the lamp's spectrum in rows: finer would follow the pixels' response, coarser not the lamp's filters."""
+
+_SHARP = 0.2
+"""How much less or more light than on both sides (relative) a broken column sees: the optics blur what is the slit's own."""
+
+_BLOCK = 32
+"""Rows of a column that are looked at together for that."""
 
 _PIXEL_SCATTER = 0.015
 """How much detector pixels differ from each other (relative, standard deviation): the prior of the response."""
@@ -97,6 +103,11 @@ def slit_flat(
     none = np.zeros((0, *flat.shape))
     illumination = np.ones_like(flat)
     lamp = fit_slit(flat, weight, rows_at, none, illumination, step=_LAMP_STEP, errors=False)
+    # Most pixels of a broken column agree with each other: left in, it would be a part of the slit function.
+    sharp = _broken_columns(np.where(weight > 0, flat / np.maximum(lamp.sky, 1e-6), np.nan))
+    if sharp.any():
+        weight[sharp] = 0.0
+        lamp = fit_slit(flat, weight, rows_at, none, illumination, step=_LAMP_STEP, errors=False)
     for _ in range(2):
         spectrum = np.maximum(lamp.sky / illumination, 1e-6)
         ratio, ratio_weight = flat / spectrum, weight * spectrum**2
@@ -107,8 +118,8 @@ def slit_flat(
     own = np.where(usable, flat / model, 1.0)
     noise = np.where(usable, variance / model**2, np.inf)
     trust = _PIXEL_SCATTER**2 / (_PIXEL_SCATTER**2 + noise)
-    odd = np.abs(own - 1) > 0.3
-    broken = usable & (np.abs(own - 1) > 0.3 + 5 * np.sqrt(np.where(usable, noise, 0.0)))
+    odd = sharp | (np.abs(own - 1) > 0.3)
+    broken = usable & (sharp | (np.abs(own - 1) > 0.3 + 5 * np.sqrt(np.where(usable, noise, 0.0))))
     detail = np.where(usable & ~odd, 1 + (own - 1) * trust, 1.0)
     response = np.where(usable, detail * illumination, 1.0)
     relative = np.where(usable & ~odd, np.where(usable, noise, 0.0) * trust**2, 0.0)
@@ -120,6 +131,24 @@ def slit_flat(
     return SlitFlat(
         response, relative, detail, *_function(position[usable], illumination[usable]), profile[count > 0], broken, signal, part
     )
+
+
+def _broken_columns(ratio: Array) -> NDArray[np.bool_]:
+    """Pixels of columns that see much less, or more, light than the two on either side of them, block of rows by block.
+
+    *ratio* is the flat over the lamp's spectrum, NaN where there is none; (rows, columns). At the ends of a slit, with nothing on
+    one side, there are none: light fades there.
+    """
+    rows, columns = ratio.shape
+    blocks = -(-rows // _BLOCK)
+    whole = np.full((blocks * _BLOCK, columns + 4), np.nan)
+    whole[:rows, 2:-2] = ratio
+    level = median(whole.reshape(blocks, _BLOCK, columns + 4), 1)
+    left, right = (median(np.stack([level[:, at : at + columns], level[:, at + 1 : at + 1 + columns]]), 0) for at in (0, 3))
+    own = level[:, 2:-2]
+    with np.errstate(invalid="ignore"):
+        sharp = (own < (1 - _SHARP) * np.minimum(left, right)) | (own > (1 + _SHARP) * np.maximum(left, right))
+    return np.repeat(sharp, _BLOCK, axis=0)[:rows] & np.isfinite(ratio)
 
 
 def _function(position: Array, illumination: Array) -> tuple[Array, Array]:
