@@ -15,6 +15,7 @@ better known here than it will be on the sky.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
@@ -71,11 +72,16 @@ def eso(folder: Path) -> dict[str, Any]:
         return {"said": str(error)}
 
 
-def beside_pypeit(seed: int, slits: int) -> dict[str, Any]:
-    """Our figures and PypeIt's of a quadrant of its own; ``said`` has the reason where there are none of PypeIt's."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        simulate(Settings(seed=seed, slits=slits, exposures=1, standards=0), folder)
+def beside_pypeit(seed: int, slits: int, kept: Path | None) -> dict[str, Any]:
+    """Our figures and PypeIt's of a quadrant of its own; ``said`` has the reason where there are none of PypeIt's.
+
+    Frames and products stay in the folder *kept*, and PypeIt's are read from there when they are complete.
+    """
+    with contextlib.ExitStack() as stack:
+        above = kept or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = above / f"seed{seed}-{slits}slits"
+        if not folder.exists():
+            simulate(Settings(seed=seed, slits=slits, exposures=1, standards=0), folder)
         found = {"seed": seed, "slits": slits, "program": reduction_pypeit.PYPEIT, "ours": in_a_process(folder)}
         try:
             python = reduction_pypeit.install(House.from_environment().var / "bench" / "pypeit")
@@ -110,6 +116,7 @@ def main() -> None:
     parser.add_argument("--flux", type=int, default=8, help="slits of the two nights in which fluxes are compared, 0 for none")
     parser.add_argument("--pypeit-slits", type=int, default=8, help="slits of the quadrant that PypeIt reduces, too; 0: not run")
     parser.add_argument("--only-pypeit", action="store_true", help="add PypeIt's quadrant to the results there are")
+    parser.add_argument("--keep", type=Path, help="where PypeIt's frames and products stay, to be read the next time")
     parser.add_argument("--note", default="", help="words that go into the results, as about load of the machine")
     parser.add_argument("--ours", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -128,7 +135,7 @@ def main() -> None:
             _measure(results, list(zip(chosen.seeds, slits, strict=True)), chosen, bar)
         if chosen.pypeit_slits:
             waiting = bar.add_task("PypeIt", total=1)
-            results["pypeit"] = {**_now(chosen.note), **beside_pypeit(chosen.seeds[0], chosen.pypeit_slits)}
+            results["pypeit"] = {**_now(chosen.note), **beside_pypeit(chosen.seeds[0], chosen.pypeit_slits, chosen.keep)}
             bar.advance(waiting)
             _write(results)
     if not chosen.only_pypeit:

@@ -87,12 +87,22 @@ def install(folder: Path) -> Path:
 
 
 def reduce_with_pypeit(python: Path, entries: Sequence[Entry], folder: Path) -> Products:
-    """Reduce biases, flats, arcs and a science exposure of one mask in *folder*, which is made.
+    """Reduce biases, flats, arcs and a science exposure of one mask in *folder*. A reduction that came to its end there is taken.
 
     Raises:
         PypeItError: PypeIt ended with an error.
     """
-    folder.mkdir(parents=True)
+    if not (folder / "seconds.json").exists():
+        _run(python, entries, folder)
+    seconds = json.loads((folder / "seconds.json").read_text("utf-8"))
+    made = {name: next(iter((folder / "Science").glob(f"{name}_*.fits")), None) for name in ("spec2d", "spec1d")}
+    if made["spec2d"] is None:
+        raise PypeItError(f"PypeIt ended, but made no spec2d file: {_end((folder / 'said.txt').read_text('utf-8', 'replace'))}")
+    return Products(made["spec2d"], made["spec1d"], seconds["calibrations"], seconds["science"], seconds["memory"])
+
+
+def _run(python: Path, entries: Sequence[Entry], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     known = [(str(entry.path.resolve()), entry.frame) for entry in entries if entry.frame is not None]
     science = next(frame for _, frame in known if frame.kind is Kind.SCIENCE)
     chosen = instrument(science.instrument)
@@ -121,11 +131,6 @@ def reduce_with_pypeit(python: Path, entries: Sequence[Entry], folder: Path) -> 
             raise PypeItError(f"PypeIt was not done after {LONGEST} s") from error
     if done.returncode:
         raise PypeItError(f"PypeIt ended with {done.returncode}: {_end((folder / 'said.txt').read_text('utf-8', 'replace'))}")
-    seconds = json.loads((folder / "seconds.json").read_text("utf-8"))
-    made = {name: next(iter((folder / "Science").glob(f"{name}_*.fits")), None) for name in ("spec2d", "spec1d")}
-    if made["spec2d"] is None:
-        raise PypeItError(f"PypeIt ended, but made no spec2d file: {_end((folder / 'said.txt').read_text('utf-8', 'replace'))}")
-    return Products(made["spec2d"], made["spec1d"], seconds["calibrations"], seconds["science"], seconds["memory"])
 
 
 def seen_by_pypeit(products: Products, truth: FrameTruth) -> Seen:
