@@ -132,8 +132,8 @@ def detect(places: Array, light: Array, error: Array, sigma: float, threshold: f
 def find_objects(residual: Array, weight: Array, position: Array, first_row: int, sigma: float, most: int) -> list[Trace]:
     """Objects of a sky-subtracted slit, brightest first, each followed and taken out before the next is looked for.
 
-    Within 3 widths of a brighter object only what has more than a tenth of its height counts, within 6 more than 5 per cent, within
-    25 more than 1: less is its profile's wings.
+    Within 3 widths of a brighter object only what has more than a tenth of its height counts, within 6 more than 5 per cent,
+    within 25 more than 1: less is its profile's wings.
     """
     rows = np.arange(first_row, first_row + residual.shape[0], dtype=float)
     left = residual.copy()
