@@ -7,7 +7,8 @@ stacks of the others among the templates. redrock gets the stacks of all, which 
 figures is with the stacks of all, too. redrock is installed by name into an environment of its own, outside the project. The
 real data are those of the tests (SPECOLA_SHARED_DATA). redrock sees VANDELS only, because it brings its templates to each
 wavelength grid anew, a minute each, and every other file has one of its own; ``--redrock-every 8`` gives it an eighth of them,
-and ``--reuse`` takes what it found in an earlier run where spectra and templates are the same.
+and ``--reuse`` takes what it found in an earlier run where spectra and templates are the same. Then both measure made spectra
+in the manner of VIPERS (`bench.redshift_vipers`; ``--vipers`` these alone).
 """
 
 from __future__ import annotations
@@ -18,62 +19,34 @@ import importlib.util
 import itertools
 import json
 import os
-import subprocess
-import sys
 import tarfile
-import time
 import zlib
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
-from threadpoolctl import threadpool_limits
 
+from bench import redshift_vipers
+from bench.redshift_cases import Case, mad, measured, share
 from bench.redshift_figures import draw_figures
 from bench.redshift_gallery import write_gallery
+from bench.redshift_redrock import redrock, start_redrock
 from ops.house import House
 from specola_pipeline.redshift.measure import Redshifter
 from specola_pipeline.redshift.readers import read_spectra
 from specola_pipeline.redshift.spectrum import Spectrum
-from specola_pipeline.redshift.templates import Library, load_library
+from specola_pipeline.redshift.templates import Library
 from specola_pipeline.spectral import air_to_vacuum
 
 RESULTS = Path(__file__).with_name("results") / "redshift.json"
 FIGURES = Path(__file__).parents[1] / "docs" / "images"
-WORKER = Path(__file__).with_name("redrock_worker.py")
-REDROCK = "redrock==0.21.0"
 LEARN = Path(__file__).parents[1] / "pipeline" / "tools" / "learn_lyman_break_templates.py"
 FOLDS = 5
-TOLERANCE = 0.003
-"""Of |z - truth| / (1 + truth): VANDELS' redshifts are of interstellar lines and Lyman alpha, some 230 km/s off systemic ones."""
 SNR_BINS = ((0.0, 1.0), (1.0, 2.0), (2.0, 4.0), (4.0, 1e9))
 PROBABILITIES = (0.0, 0.5, 0.8, 0.95, 1.0001)
-
-
-@dataclass
-class Case:
-    """A spectrum, what people found, and what a program found."""
-
-    name: str
-    z_true: float
-    flag: str
-    """VANDELS' flag, or the class of another spectrum."""
-    z: float | None = None
-    z_err: float | None = None
-    spectral_class: str = "UNKNOWN"
-    probability: float | None = None
-    snr: float = 0.0
-    seconds: float = 0.0
-
-    @property
-    def right(self) -> bool:
-        """Whether the redshift is within the tolerance."""
-        return self.z is not None and abs(self.z - self.z_true) < TOLERANCE * (1 + self.z_true)
 
 
 def vandels(data: Path) -> list[tuple[Case, Spectrum]]:
@@ -137,90 +110,7 @@ def ours(
     order += [(shipped, case, spectrum) for case, spectrum in further]
     for redshifter in (*parts, shipped):
         redshifter.measure(survey[0][1])
-    return _measured(order, "ours", console), _measured([(shipped, *one) for one in survey], "ours, all stacks", console)
-
-
-def _measured(order: list[tuple[Redshifter, Case, Spectrum]], title: str, console: Console) -> list[Case]:
-    """One after the other in this process, so that the processor's time is a spectrum's."""
-    done = []
-    with threadpool_limits(1):
-        for redshifter, case, spectrum in track(order, title, console=console):
-            begun = time.process_time()
-            result = redshifter.measure(spectrum)
-            seconds = time.process_time() - begun
-            best = result.best
-            done.append(
-                Case(
-                    case.name, case.z_true, case.flag, best.z if best else None, best.z_err if best else None,
-                    best.spectral_class if best else "UNKNOWN", result.probability, result.snr, seconds,
-                )
-            )  # fmt: skip
-    return done
-
-
-def start_redrock(
-    folder: Path, spectra: list[tuple[Case, Spectrum]], console: Console, *, reuse: bool
-) -> subprocess.Popen[bytes] | None:
-    """Start redrock in its own environment; it runs beside us, and both report the processor's time.
-
-    None where ``reuse`` is wanted and the results of the same spectra with the same templates are there.
-    """
-    arrays: dict[str, Any] = {}
-    for number, (_, one) in enumerate(spectra):
-        for name, values in (("wave", one.wave), ("flux", one.flux), ("err", one.err), ("power", one.res_power)):
-            arrays[f"{name}_{number}"] = np.asarray(values, dtype=float)
-    inputs = {"spectra.npz": arrays, "templates.npz": _converted(load_library())}
-    results = folder / "results.jsonl"
-    known = len(results.read_text("utf-8").splitlines()) if results.exists() else 0
-    if reuse and known == len(spectra) and all(_same(folder / name, content) for name, content in inputs.items()):
-        return None
-    python = folder / "venv" / "bin" / "python"
-    if not python.exists():
-        with console.status(f"installing {REDROCK} into {folder}"):
-            subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
-            subprocess.run([str(python), "-m", "pip", "install", "--quiet", REDROCK], check=True)
-    for name, content in inputs.items():
-        np.savez(folder / name, **content)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    files = [str(folder / name) for name in ("spectra.npz", "templates.npz", "results.jsonl")]
-    with (folder / "redrock.log").open("w") as log:
-        return subprocess.Popen([str(python), str(WORKER), *files], env=environment, stdout=log, stderr=subprocess.STDOUT)
-
-
-def redrock(folder: Path, process: subprocess.Popen[bytes] | None, mine: list[Case], console: Console) -> list[Case]:
-    """What redrock found of the spectra of ``mine``."""
-    with console.status(f"waiting for redrock, {len(mine)} spectra, some seconds each"):
-        if process is not None and process.wait():
-            raise SystemExit(f"redrock failed; its last words are in {folder / 'redrock.log'}")
-    rows = {row["number"]: row for row in map(json.loads, (folder / "results.jsonl").read_text("utf-8").splitlines())}
-    return [
-        Case(
-            one.name, one.z_true, one.flag, rows[i]["z"], rows[i]["z_err"], rows[i]["class"],
-            None, one.snr, rows[i]["seconds"],
-        )
-        for i, one in enumerate(mine)
-    ]  # fmt: skip
-
-
-def _converted(library: Library) -> dict[str, Any]:
-    """The library for redrock, which wants templates that reach beyond the spectra at every redshift it scans.
-
-    All but `other_light`, as redrock has the intergalactic medium in front of every galaxy.
-    """
-    step = library.step
-    grid = np.exp(np.arange(round(np.log(400.0) / step), round(np.log(14000.0) / step) + 1) * step)
-    rest = library.wave
-    return {"wave": grid} | {
-        f"{one.spectral_class}:{one.name}": np.interp(grid, rest, one.flux, left=0.0) for one in library.templates if one.absorbed
-    }
-
-
-def _same(path: Path, content: dict[str, Any]) -> bool:
-    """Whether a file has these arrays."""
-    if not path.exists():
-        return False
-    with np.load(path) as arrays:
-        return set(arrays.files) == set(content) and all(np.allclose(arrays[key], content[key]) for key in content)
+    return measured(order, "ours", console), measured([(shipped, *one) for one in survey], "ours, all stacks", console)
 
 
 def figures(cases: list[Case]) -> dict[str, Any]:
@@ -230,29 +120,21 @@ def figures(cases: list[Case]) -> dict[str, Any]:
     shift = np.array([(one.z - one.z_true) / (1 + one.z_true) for one in good if one.z is not None])
     pulls = np.array([(one.z - one.z_true) / one.z_err for one in good if one.z is not None and one.z_err])
     return {
-        "flags 3 and 4": _share(real),
-        "flag 4": _share([one for one in cases if one.flag == "4"]),
-        "flag 3": _share([one for one in cases if one.flag == "3"]),
-        "flag 9": _share([one for one in cases if one.flag == "9"]),
+        "flags 3 and 4": share(real),
+        "flag 4": share([one for one in cases if one.flag == "4"]),
+        "flag 3": share([one for one in cases if one.flag == "3"]),
+        "flag 9": share([one for one in cases if one.flag == "9"]),
         **{
-            f"S/N {low:g} to {high:g}" if high < 1e8 else f"S/N from {low:g}": _share([o for o in real if low <= o.snr < high])
+            f"S/N {low:g} to {high:g}" if high < 1e8 else f"S/N from {low:g}": share([o for o in real if low <= o.snr < high])
             for low, high in SNR_BINS
         },
-        "others": _share([one for one in cases if not one.flag.isdigit()]),
+        "others": share([one for one in cases if not one.flag.isdigit()]),
         "class": {f"{a} as {b}": n for (a, b), n in _confusion(cases).items()},
-        "nmad": _mad(shift - np.median(shift)) if shift.size else None,
+        "nmad": mad(shift - np.median(shift)) if shift.size else None,
         "offset": float(np.median(shift)) if shift.size else None,
-        "pull width": _mad(pulls - np.median(pulls)) if pulls.size else None,
+        "pull width": mad(pulls - np.median(pulls)) if pulls.size else None,
         "milliseconds": float(np.mean([one.seconds for one in real]) * 1e3) if real else None,
     }
-
-
-def _share(cases: list[Case]) -> list[int]:
-    return [sum(one.right for one in cases), len(cases)]
-
-
-def _mad(values: Any) -> float:
-    return float(1.4826 * np.median(np.abs(values)))
 
 
 def _confusion(cases: list[Case]) -> dict[tuple[str, str], int]:
@@ -302,6 +184,7 @@ def main() -> None:
     parser.add_argument("--redrock-every", type=int, default=1, help="give redrock each so many-th VANDELS spectrum")
     parser.add_argument("--reuse", action="store_true", help="take what redrock found in an earlier run of the same")
     parser.add_argument("--no-redrock", action="store_true", help="measure ours alone")
+    parser.add_argument("--vipers", action="store_true", help="only the made spectra; what is known of the others stays")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SPECOLA_SHARED_DATA", "../shared/data")))
     options = parser.parse_args()
     console = Console(width=max(Console().width, 110))
@@ -309,14 +192,30 @@ def main() -> None:
         parser.error(f"no real data in {options.data}: set SPECOLA_SHARED_DATA to their folder")
     folder = House.from_environment().var / "bench" / "redshift"
     folder.mkdir(parents=True, exist_ok=True)
+    RESULTS.parent.mkdir(exist_ok=True)
+    result: dict[str, Any] = {}
+    if options.vipers:
+        result = json.loads(RESULTS.read_text("utf-8"))
+    else:
+        _real(options, folder, result, console)
+    made = redshift_vipers.compare(options.data, folder, console, beside=not options.no_redrock, reuse=options.reuse)
+    redshift_vipers.print_table(made, console)
+    result["VIPERS' set-up"] = made
+    draw_figures(result, FIGURES)
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+    console.print(f"written to {RESULTS}")
+
+
+def _real(options: argparse.Namespace, folder: Path, result: dict[str, Any], console: Console) -> None:
+    """Measure the real spectra; fills ``result``."""
     survey = vandels(options.data)
     spectra = survey + others(options.data)
     part = slice(0, len(survey), options.redrock_every)
     process = None if options.no_redrock else start_redrock(folder, survey[part], console, reuse=options.reuse)
     cases, all_stacks = ours(survey, spectra[len(survey) :], console)
-    result: dict[str, Any] = {
+    result |= {
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "ours": figures(cases),
-        "reliability": reliability(cases), "cases": [asdict(one) for one in cases],
+        "reliability": reliability(cases),
     }  # fmt: skip
     if not options.no_redrock:
         result["ours, of redrock's"] = figures(cases[part])
@@ -325,13 +224,10 @@ def main() -> None:
         finished = datetime.fromtimestamp((folder / "results.jsonl").stat().st_mtime, UTC)
         result["redrock's date"] = finished.strftime("%Y-%m-%dT%H:%M:%SZ")
     print_table(result, console)
-    RESULTS.parent.mkdir(exist_ok=True)
-    draw_figures(result, FIGURES)
-    RESULTS.write_text(json.dumps({key: value for key, value in result.items() if key != "cases"}, indent=1) + "\n")
     wrong = [(one, spectrum) for one, (_, spectrum) in zip(cases, spectra, strict=True) if not one.right]
     page = folder / "gallery.html"
     write_gallery(page, [(one.name, one.z_true, one.flag, spectrum) for one, spectrum in wrong])
-    console.print(f"written to {RESULTS}; {len(wrong)} failures are shown in {page}")
+    console.print(f"{len(wrong)} failures are shown in {page}")
 
 
 if __name__ == "__main__":

@@ -21,14 +21,18 @@ def draw_figures(result: dict[str, Any], folder: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color="0.7", lw=1)
-    rows = result["reliability"]
-    said, right, number = (np.array([row[name] for row in rows]) for name in ("said", "right", "spectra"))
-    axes.errorbar(said, right, _interval(right, number), fmt="o-", color="tab:blue", capsize=3)
-    for x, y, n in zip(said, right, number, strict=True):
-        axes.annotate(f"{n}", (x, y), (6, -13), textcoords="offset points", fontsize=8)
+    series = [(result["reliability"], "tab:blue", "o", "VANDELS, all flags, cross-validated")]
+    if made := result.get("VIPERS' set-up"):
+        series.append((made["reliability"], "tab:orange", "s", "made spectra in the manner of VIPERS"))
+    for rows, colour, marker, label in series:
+        said, right, number = (np.array([row[name] for row in rows]) for name in ("said", "right", "spectra"))
+        axes.errorbar(said, right, _interval(right, number), fmt=f"{marker}-", color=colour, capsize=3, label=label)
+        for x, y, n in zip(said, right, number, strict=True):
+            axes.annotate(f"{n}", (x, y), (6, -13), textcoords="offset points", fontsize=8, color=colour)
+    axes.legend(loc="upper left", fontsize=8)
     axes.set(
         xlim=(0, 1.02), ylim=(0, 1.05), xlabel="probability said (mean of a bin)", ylabel="share that is right",
-        title="VANDELS, all flags, cross-validated", aspect="equal",
+        aspect="equal",
     )  # fmt: skip
     figure.savefig(folder / "redshift-reliability.png", dpi=100)
 

@@ -294,12 +294,42 @@ def test_wrong_errors_are_found(redshifter: Redshifter) -> None:
     assert 1.9 < result.noise_factor < 2.5
 
 
-def test_probability_grows_with_the_gap() -> None:
-    chances = [probability(gap) for gap in (0.0, 3.0, 10.0, 40.0)]
+def test_probability_grows_with_the_gap_and_falls_with_rivals() -> None:
+    chances = [probability([gap]) for gap in (0.0, 3.0, 10.0, 40.0)]
     assert chances == sorted(chances)
     assert 0 < chances[0] < chances[-1] < 1
+    assert probability([10.0, 10.5, 11.0]) < probability([10.0, 25.0]) < probability([10.0])
+    assert probability([10.0, 200.0]) == pytest.approx(probability([10.0]))
     assert flag_digit(0.995, ()) == 4
     assert flag_digit(0.6, ()) == 1
+
+
+def test_old_galaxies_are_rare_far_away_and_quasars_everywhere() -> None:
+    library = load_library()
+    old, young = (next(t for t in library.templates if t.name == name) for name in ("early", "starburst"))
+    assert old.rareness(np.array([0.1, 0.6, 0.88])) == pytest.approx(0.0)
+    far = old.rareness(np.array([1.0, 1.5, 2.6]))
+    # -2 ln of the distribution over its maximum, written out at 2.6
+    assert far[2] == pytest.approx(-2 * np.log((2.6 / 0.886) ** 2.46 * np.exp(1 - (2.6 / 0.886) ** 2.46)))
+    assert (np.diff(far) > 0).all()
+    assert young.rareness(np.array([2.6])) == 0.0
+    assert [one.handicap for one in library.of("QSO")] == pytest.approx([-2 * np.log(0.01)] * 6, abs=0.02)
+
+
+def test_what_is_rare_has_a_higher_chi2(redshifter: Redshifter) -> None:
+    """The same quasar with the prior and without: chi-square of the fit differs by it, in scan and fit alike."""
+    library = load_library()
+    plain = tuple(replace(one, handicap=0.0) for one in library.of("QSO"))
+    spectrum = made("composite", 1.9, snr=8.0)
+    fair = Redshifter(replace(library, templates=plain)).measure(spectrum).best
+    rare = Redshifter(library.only(("QSO",))).measure(spectrum).best
+    assert fair is not None
+    assert rare is not None
+    assert rare.z == pytest.approx(fair.z, abs=1e-6)
+    assert rare.chi2 - fair.chi2 == pytest.approx(library.of("QSO")[0].handicap, abs=1e-3)
+    among_all = redshifter.measure(spectrum).best
+    assert among_all is not None
+    assert (among_all.spectral_class, among_all.chi2) == ("QSO", rare.chi2)
 
 
 def test_redrock_templates(tmp_path: Path) -> None:

@@ -63,8 +63,8 @@ class Redshifter:
             for rank, fit in enumerate(chosen, start=1)
         )  # fmt: skip
         featureless = self._refiner.featureless(data)
-        rival = chosen[1].gain if len(chosen) > 1 else top - WITHIN
-        chance = probability(chosen[0].gain - rival)
+        rivals = [one.gain for one in chosen[1:]] or [top - WITHIN]
+        chance = probability([chosen[0].gain - one for one in rivals])
         return Result(
             name=name, candidates=candidates, probability=chance, confidence=flag_digit(chance, candidates[0].features),
             broad_line=candidates[0].spectral_class == "QSO", reason="", wave=data.wave, chi2_featureless=total - featureless,

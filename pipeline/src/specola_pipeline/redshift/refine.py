@@ -184,7 +184,7 @@ class _TemplateFits:
         gain, self._coefficients = solve(moments, right, self_, line, cross, SPREAD, LINE_PENALTY)
         strengths = self._coefficients[:, TERMS:]
         left = line - np.einsum("stg,st->sg", cross, self._coefficients[:, :TERMS]) - strengths * self_
-        return np.asarray(gain - self._missing(strengths, left, self_) - self._one.handicap)
+        return np.asarray(gain - self._missing(strengths, left, self_) - self._one.rareness(np.expm1(shifts)))
 
     def _missing(self, strengths: Floats, left: Floats, self_: Floats) -> Floats:
         """What chi-square is higher if groups that need others have them, at the least strength, (shifts,).

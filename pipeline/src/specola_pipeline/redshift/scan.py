@@ -33,7 +33,7 @@ from specola_pipeline.redshift.widths import SPEED_OF_LIGHT, Rarity, continuum, 
 
 __all__ = ["LINE_PENALTY", "SPREAD", "WITHIN", "Scan", "Scanner", "beyond", "line_profile", "reaches", "smoothed"]
 
-SPREAD = np.array([1.0, 0.7, 0.35, 0.2])
+SPREAD = np.array([1.0, 0.4, 0.2, 0.1])
 """Prior standard deviations of the polynomial's coefficients relative to the first."""
 LINE_PENALTY = 0.5
 """What a group of lines must gain in chi-square to be worth its freedom."""
@@ -240,7 +240,7 @@ class Scanner:
             squares=_transform(cut**2, size), plain=_transform(cut, size), groups=_transform(profiles, size),
             group_squares=_transform(profiles**2, size), tau=tau.reshape(len(flux), len(used)),
             handicaps=np.array(
-                [np.where(redshifts[::-1] < one.low, np.inf, one.handicap) for one in self.library.of(name)]
+                [np.where(redshifts < one.low, np.inf, one.rareness(redshifts))[::-1] for one in self.library.of(name)]
             ).reshape(-1, lags),
             rarities=tuple(rarity(group, shifts[::-1], data, blur) for group in used), sets=sets,
         )  # fmt: skip

@@ -20,6 +20,16 @@ RANGES = {"GALAXY": (-0.003, 6.5), "QSO": (0.05, 6.5), "STAR": (-0.004, 0.004)}
 """Redshifts that are searched, by class."""
 
 
+OLD = (0.886, 2.46)
+"""Redshifts of early-type galaxies are distributed as z^a exp(-(z / z_m)^a); z_m and a after Benitez (2000,
+ApJ 536, 571, table 1) at a magnitude of 25 in I, the faintest of spectroscopic surveys, at which z_m is largest. Up to the
+maximum at z_m nothing is rare."""
+OLD_STARS = frozenset({"early", "lenticular", "Sab", "red sequence", "early SDSS"})
+"""The templates it is said of."""
+QUASARS = 9.2
+"""One spectrum in a hundred is a quasar's, as in surveys of galaxies; where quasars are sought their lines tell by hundreds."""
+
+
 @dataclass(frozen=True)
 class Template:
     """A continuum at rest, on the library's grid."""
@@ -36,6 +46,14 @@ class Template:
     """What chi-square is higher for, because spectra like it are rare: -2 ln of their share."""
     low: float = -1.0
     """Redshift below which it is not used."""
+    old: bool = False
+    """Whether its stars are old: such galaxies are rare at high redshift, see `OLD`."""
+
+    def rareness(self, z: Floats) -> Floats:
+        """What chi-square is higher for at each redshift because such spectra are rare, `low` apart."""
+        x = np.maximum(z / OLD[0], 1.0)
+        late = 2 * (x ** OLD[1] - 1 - OLD[1] * np.log(x)) if self.old else 0.0
+        return np.asarray(self.handicap + late + np.zeros_like(z))
 
 
 @dataclass(frozen=True)
@@ -118,11 +136,12 @@ def load_library(paths: tuple[Path, ...] = FILES) -> Library:
         with np.load(path) as arrays:
             step, first = float(arrays["step"]), int(arrays["first"])
             sigma = float(arrays["sigma"]) if "sigma" in arrays else 0.0
-            templates += [
-                Template(key.partition(":")[0], key.partition(":")[2], arrays[key].astype(float), sigma)
-                for key in arrays.files
-                if ":" in key
-            ]
+            for key in arrays.files:
+                spectral_class, colon, name = key.partition(":")
+                if colon:
+                    handicap = QUASARS if spectral_class == "QSO" else 0.0
+                    flux = arrays[key].astype(float)
+                    templates.append(Template(spectral_class, name, flux, sigma, handicap=handicap, old=name in OLD_STARS))
     return Library(step, first, (*templates, other_light(templates[0].flux.size)))
 
 
