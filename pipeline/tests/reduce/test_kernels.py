@@ -9,6 +9,9 @@ from numpy.polynomial import Polynomial
 from specola_pipeline.reduce import bandmatrix
 from specola_pipeline.reduce.combine import average
 from specola_pipeline.reduce.cosmic import find_cosmics
+from specola_pipeline.reduce.detector import BAD, SATURATED, Frame, subtract_bias
+from specola_pipeline.reduce.empirical import empirical_profile
+from specola_pipeline.reduce.profiles import Trace
 from specola_pipeline.reduce.sky import Prior, Spline, fit_slit, line_shift
 from specola_pipeline.reduce.skylines import fit_lines
 from specola_pipeline.reduce.traces import Slit, trace_slits
@@ -180,3 +183,42 @@ def test_the_joint_fit_is_that_of_the_dense_matrix(objects, told):
     np.testing.assert_allclose(values, knots @ solution[:size], rtol=1e-5)
     if objects == 0:
         np.testing.assert_allclose(variances, np.einsum("ki,ij,kj->k", knots, inverse[:size, :size], knots), rtol=1e-5)
+
+
+@pytest.mark.parametrize("hole", [False, True])
+def test_the_profile_of_a_bright_object_is_the_one_it_has(hole):
+    """A Moffat profile, leaning and with a column along its middle that can not be used; a cosmic ray is no part of it."""
+    rng, rows = np.random.default_rng(3), np.arange(1200.0)
+    position = np.broadcast_to(np.arange(40.0), (1200, 40)) + 0.0
+    centre = Polynomial([20.2, 0.6], domain=[0.0, 1199.0])
+    away = position - centre(rows)[:, None]
+    true = (1 + (away / 3.0) ** 2) ** -2.5
+    true /= true.sum(axis=1, keepdims=True)
+    flux = 2000 + 500 * np.sin(rows / 90)
+    variance = 100 + flux[:, None] * true
+    residual = flux[:, None] * true + rng.normal(size=true.shape) * np.sqrt(variance)
+    residual[300:303, 24] += 5000
+    weight = 1 / variance
+    if hole:
+        weight[:, 20] = 0.0
+    trace = Trace(centre, Polynomial([1.9], domain=[0.0, 1199.0]), 900.0)
+    found = empirical_profile(trace, residual, flux, weight, position, rows)
+    near = np.abs(away) < 5 * 1.9
+    within = np.where(near, true, 0.0)
+    assert abs(np.mean(found.sum(axis=1)) - 1) < 0.005
+    assert np.max(np.abs(found - within / within.sum(axis=1).mean())) < 0.006
+    assert not found[~near].any()
+
+
+def test_a_bias_is_taken_out_with_its_noise_and_its_bad_pixels():
+    shape = (4, 5)
+    frame = Frame(np.full(shape, 30.0), np.full(shape, 9.0), np.zeros(shape, np.uint8), 1.0)
+    bias = Frame(np.full(shape, 2.0), np.full(shape, 0.5), np.zeros(shape, np.uint8), 0.0)
+    frame.mask[0, 0], bias.mask[1, 1], bias.mask[2, 2], bias.variance[1, 1] = SATURATED, BAD, SATURATED, np.inf
+    for reuse in (False, True):
+        out = subtract_bias(frame, bias, reuse=reuse)
+        assert (out.data is frame.data) == reuse
+        assert np.all(out.data == 28.0)
+        assert out.variance[1, 1] == 9.0
+        assert out.variance[0, 1] == 9.5
+        assert (out.mask[0, 0], out.mask[1, 1], out.mask[2, 2]) == (SATURATED, BAD, 0)

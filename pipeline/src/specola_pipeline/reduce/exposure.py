@@ -51,7 +51,7 @@ def reduce_exposure(
     """
     frame = electrons(raw)
     if calibration.bias is not None:
-        frame = subtract_bias(frame, calibration.bias)
+        frame = subtract_bias(frame, calibration.bias, reuse=True)
     instrument = instruments.instrument(raw.frame.instrument)
     sigma = max(seeing / 2.3548 / instrument.detector(raw.frame.quadrant).pixel_scale, 1.0)
     lines = instruments.line_list(instrument.sky_lines)

@@ -16,15 +16,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from specola_pipeline.reduce.robust import mad_std
-from specola_pipeline.reduce.sky import fit_slit
 
-__all__ = ["Trace", "collapse", "detect", "empirical_profile", "find_objects", "follow", "gaussian_profile"]
+__all__ = ["Trace", "collapse", "detect", "find_objects", "follow", "gaussian_profile"]
 
 Array = NDArray[np.float64]
-
-
-_WINGS = 0.02
-"""Beside the height of a Gaussian, about what seeing leaves beyond three widths."""
 
 
 @dataclass(frozen=True)
@@ -264,41 +259,3 @@ def gaussian_profile(trace: Trace, position: Array, rows: Array) -> Array:
     sigma = np.maximum(trace.sigma(rows), 0.5)[:, None]
     z = (position - trace.centre(rows)[:, None]) / sigma
     return np.asarray(np.exp(-0.5 * z * z) / (sigma * np.sqrt(2 * np.pi)))
-
-
-def empirical_profile(
-    trace: Trace, residual: Array, flux: Array, weight: Array, position: Array, rows: Array, reach: float = 5.0
-) -> Array:
-    """The profile of a bright object as it is seen: a spline of the distance from the trace in units of its width.
-
-    *residual* is the sky-subtracted frame without other objects, *flux* the object's flux in each row. Beyond *reach* widths, and
-    where it would be negative, the profile is zero.
-    """
-    sigma = np.maximum(trace.sigma(rows), 0.5)[:, None]
-    z = (position - trace.centre(rows)[:, None]) / sigma
-    smooth = ndimage.gaussian_filter1d(np.nan_to_num(ndimage.median_filter(np.nan_to_num(flux), 9)), 8.0)[:, None]
-    bright = smooth > max(0.1 * float(np.percentile(smooth, 90)), 0.0)
-    near = np.abs(z) < reach
-    # Only the place across the trace counts: each pixel near it is a row of its own.
-    z, bright, smooth, sigma = z[near], *(np.broadcast_to(one, near.shape)[near] for one in (bright, smooth, sigma))
-    shape = np.where(bright, residual[near] * sigma / np.where(bright, smooth, 1.0), 0.0)
-    shape_weight = np.where(bright, weight[near] * (smooth / sigma) ** 2, 0.0)
-    inside = shape_weight > 0
-    # What is smooth is the profile beside a Gaussian: over the hole that a bad column leaves a spline alone is too flat.
-    beside = (np.exp(-0.5 * z * z) + _WINGS)[:, None]
-    none = np.zeros((0, z.size, 1))
-    for turn in range(3):
-        fit = fit_slit(shape[:, None], shape_weight[:, None], 4.0 * z[:, None], none, beside, step=1.6, errors=False)
-        value = fit.sky[:, 0]
-        if turn == 2:
-            break
-        pull = (shape - value) * np.sqrt(shape_weight)
-        shape_weight = np.where(np.abs(pull) > 5 * max(float(mad_std(pull[inside])), 1.0), 0.0, shape_weight)
-    value = np.maximum(value, 0.0)
-    grid = np.linspace(-reach, reach, 401)
-    known = (z >= z[inside].min()) & (z <= z[inside].max())  # a hole among what was seen is a part of the profile
-    order = np.argsort(z[known])
-    total = np.trapezoid(np.interp(grid, z[known][order], value[known][order]), grid)
-    model = np.zeros_like(residual)
-    model[near] = value / (sigma * max(float(total), 1e-6))
-    return model

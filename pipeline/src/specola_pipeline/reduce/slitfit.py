@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from specola_pipeline.reduce import banded, profiles
 from specola_pipeline.reduce.cosmic import find_cosmics
+from specola_pipeline.reduce.empirical import empirical_profile
 from specola_pipeline.reduce.flats import SlitFlat
 from specola_pipeline.reduce.robust import mad_std, running_median, thinned
 from specola_pipeline.reduce.sky import Prior, SkyFit, fit_slit, line_shift, slit_terms
@@ -156,7 +157,7 @@ class SlitSolver:
             )
             self.traces[k] = again
             if trace.significance > _EMPIRICAL_FROM:
-                self.profiles[k] = profiles.empirical_profile(again, own, self.fit.flux[k], weight, self.position, self.rows)
+                self.profiles[k] = empirical_profile(again, own, self.fit.flux[k], weight, self.position, self.rows)
             else:
                 self.profiles[k] = profiles.gaussian_profile(again, self.position, self.rows)
 

@@ -82,23 +82,30 @@ def mask_shift(flat: Array, slits: Sequence[Slit], reach: int = 25) -> tuple[int
     total = np.zeros(shifts.size)
     columns = flat.shape[1]
     for slit in slits:
-        y = np.arange(slit.rows[0] + _BLOCK // 2, slit.rows[1], _BLOCK)
+        y = _blocks(slit)
         for edge, sign in ((slit.left(y), 1.0), (slit.right(y), -1.0)):
             at = np.rint(edge)[None, :].astype(int) + shifts[:, None]
             inside = (at >= 1) & (at < columns - 1)
-            values = gradient[np.broadcast_to(y, at.shape), np.clip(at, 0, columns - 1)]
+            values = gradient[np.broadcast_to(y // _BLOCK, at.shape), np.clip(at, 0, columns - 1)]
             total += sign * np.where(inside, values, 0.0).sum(axis=1)
     best = int(np.argmax(total))
     return int(shifts[best]), float((total[best] - np.median(total)) / max(float(mad_std(total)), 1e-12))
 
 
-def _gradient(flat: Array) -> Array:
-    """Relative gradient across the slits of a flat, smoothed along the rows: how sharply light begins or ends.
+def _blocks(slit: Slit) -> NDArray[np.int64]:
+    """Middle rows of the blocks of rows in which edges of a slit are looked for: those of the detector that begin within it."""
+    return np.arange(-(-slit.rows[0] // _BLOCK) * _BLOCK + _BLOCK // 2, slit.rows[1], _BLOCK)
 
-    The light of a row is that of its brightest fiftieth: a mask for standard stars has three slits, a tenth of the detector. Dead
-    and hot columns, which are far from any light a slit may have, do not count for more than a slit's edge does.
+
+def _gradient(flat: Array) -> Array:
+    """Relative gradient across the slits of a flat, of shape (blocks of rows, columns): how sharply light begins or ends.
+
+    The light of a block is that of its brightest fiftieth: a mask for standard stars has three slits, a tenth of the detector.
+    Dead and hot columns, which are far from any light a slit may have, do not count for more than a slit's edge does.
     """
-    smooth = ndimage.uniform_filter1d(flat, _BLOCK, axis=0, mode="nearest")
+    starts = np.arange(0, flat.shape[0], _BLOCK)
+    rows = np.diff(np.append(starts, flat.shape[0]))
+    smooth = np.add.reduceat(flat, starts, axis=0) / rows[:, None]
     scale = np.maximum(np.percentile(smooth, 98, axis=1, keepdims=True), 1e-6)
     return np.asarray(ndimage.gaussian_filter1d(np.clip(smooth / scale, -0.5, 2.0), 1.0, axis=1, order=1, mode="nearest"))
 
@@ -112,7 +119,7 @@ def slits_moved(sky: Array, slits: Sequence[Slit], reach: float) -> tuple[float,
     gradient = _gradient(sky)
     found = []
     for slit in slits:
-        y = np.arange(slit.rows[0] + _BLOCK // 2, slit.rows[1], _BLOCK)
+        y = _blocks(slit)
         for edge, sign in ((slit.left, 1.0), (slit.right, -1.0)):
             place, seen = _edge_places(gradient, sign, y, edge(y.astype(float)), reach)
             found.append((place - edge(y))[seen])
@@ -132,7 +139,7 @@ def trace_slits(flat: Array, slits: Sequence[Slit], shift: float = 0.0, reach: f
     """
     gradient = _gradient(flat)
     moved = [replace(slit, left=slit.left + shift, right=slit.right + shift) for slit in slits]
-    bent = _bent(gradient, moved) if len(slits) >= _ENOUGH_SLITS else None
+    bent = _bent(gradient, moved, flat.shape) if len(slits) >= _ENOUGH_SLITS else None
     if bent is None:
         return [_trace_slit(gradient, slit, reach, degree) for slit in moved]
     return [_trace_slit(gradient, slit, reach, degree, bent) for slit in bent.slits]
@@ -146,15 +153,15 @@ class _Bent:
     near: float
 
 
-def _bent(gradient: Array, slits: Sequence[Slit]) -> _Bent | None:
+def _bent(gradient: Array, slits: Sequence[Slit], shape: tuple[int, ...]) -> _Bent | None:
     """The image of the mask, bent by the optics as smoothly as they are; None where too few blocks of edges agree on it."""
     found, terms = [], []
     for slit in slits:
-        y = np.arange(slit.rows[0] + _BLOCK // 2, slit.rows[1], _BLOCK, dtype=float)
+        y = _blocks(slit).astype(float)
         for edge, sign in ((slit.left, 1.0), (slit.right, -1.0)):
             place, seen = _edge_places(gradient, sign, y.astype(int), edge(y), _BENT)
             found.append(np.where(seen, place - edge(y), np.nan))
-            terms.append(_bending(slit, edge(y), y, gradient.shape))
+            terms.append(_bending(slit, edge(y), y, shape))
     miss, design = np.concatenate(found), np.concatenate(terms)
     keep = np.isfinite(miss)
     for _ in range(6):
@@ -171,8 +178,7 @@ def _bent(gradient: Array, slits: Sequence[Slit]) -> _Bent | None:
             bent.append(slit)
             continue
         left, right = (
-            Polynomial.fit(y, edge(y) + _bending(slit, edge(y), y, gradient.shape) @ solution, 3)
-            for edge in (slit.left, slit.right)
+            Polynomial.fit(y, edge(y) + _bending(slit, edge(y), y, shape) @ solution, 3) for edge in (slit.left, slit.right)
         )
         bent.append(replace(slit, left=left, right=right))
     return _Bent(tuple(bent), near)
@@ -188,7 +194,7 @@ def _bending(slit: Slit, x: Array, y: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _trace_slit(gradient: Array, slit: Slit, reach: float, degree: int, bent: _Bent | None = None) -> Slit:
-    y = np.arange(slit.rows[0] + _BLOCK // 2, slit.rows[1], _BLOCK)
+    y = _blocks(slit)
     if not y.size:
         return replace(slit, traced=False, odd=(*slit.odd, "its spectrum does not fall on the detector"))
     found: dict[str, Polynomial | None] = {}
@@ -268,7 +274,7 @@ def _edge_places(
     half = int(np.ceil(reach)) + 2
     at = np.rint(expected).astype(int)[:, None] + np.arange(-half, half + 1)[None, :]
     inside = (at >= 1) & (at < gradient.shape[1] - 1)
-    values = np.where(inside, sign * gradient[y[:, None], np.clip(at, 0, gradient.shape[1] - 1)], -np.inf)
+    values = np.where(inside, sign * gradient[y[:, None] // _BLOCK, np.clip(at, 0, gradient.shape[1] - 1)], -np.inf)
     peak = np.argmax(values[:, 1:-1], axis=1) + 1
     rows = np.arange(y.size)
     height = values[rows, peak]
