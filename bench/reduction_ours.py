@@ -20,7 +20,7 @@ from bench.reduction_truth import MATCH, Extracted, Seen
 from specola_pipeline.instruments import Kind
 from specola_pipeline.organise import Group, plan, scan
 from specola_pipeline.reduce.calibrate import Calibration, calibrate
-from specola_pipeline.reduce.detector import COSMIC
+from specola_pipeline.reduce.detector import BAD, COSMIC
 from specola_pipeline.reduce.exposure import ExposureRecord, reduce_exposure
 from specola_pipeline.reduce.raw import raw_of
 from specola_pipeline.reduce.results import SlitExposure, Spectrum1D
@@ -96,7 +96,8 @@ def judge(reduced: Reduced) -> dict[str, float]:
         rms.append(float(np.sqrt(np.mean(miss**2))))
         offset.append(abs(float(np.mean(miss))))
         taken, true = (images.mask & COSMIC) > 0, truth.cosmics[window]
-        hit = here & (true > HIT * np.sqrt(images.variance))
+        # A pixel that is left out for another reason is not looked at: no ray in it can harm, or be found.
+        hit = here & ((images.mask & BAD) == 0) & (true > HIT * np.sqrt(images.variance))
         found = [found[0] + int((hit & taken).sum()), found[1] + int(hit.sum())]
         false, pixels = false + int((here & taken & (true == 0)).sum()), pixels + int(here.sum())
         sky = median(np.where(here, images.sky, np.nan), 1)
