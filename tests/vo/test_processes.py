@@ -75,6 +75,16 @@ def test_what_is_kept_is_compressed_for_nobody_who_did_not_ask(archive: Archive,
         assert len(content) == 1, path
 
 
+def test_pages_that_dachs_keeps_are_what_they_say(archive: Archive, web: requests.Session) -> None:
+    """The list of all services is such a page; asked of the server itself, past nginx."""
+    straight = f"http://127.0.0.1:{archive.servers[0].port}/"
+    for coding in ("gzip", "identity", "gzip"):
+        answer = web.get(straight, headers={"Accept-Encoding": coding})
+        assert answer.status_code == 200
+        assert "</html>" in answer.text
+        assert "Content-Encoding" not in answer.headers
+
+
 def test_errors_are_not_kept(archive: Archive, web: requests.Session) -> None:
     for _ in range(2):
         answer = web.get(f"{archive.url}/tap/sync", params={**QUERY, "QUERY": "SELECT nothing FROM nowhere"})
