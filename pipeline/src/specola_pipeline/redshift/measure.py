@@ -5,27 +5,36 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from specola_pipeline.redshift.confidence import flag_digit, probability
+from specola_pipeline.redshift.absorption import SLACK, Absorbed, settle, troughs
+from specola_pipeline.redshift.confidence import BEHIND_OUTFLOWS, flag_digit, probability
 from specola_pipeline.redshift.lines import line_list
-from specola_pipeline.redshift.prepare import Prepared, UnmeasurableError, prepare
+from specola_pipeline.redshift.prepare import Prepared, UnmeasurableError, prepare, without
 from specola_pipeline.redshift.refine import Fit, Refiner
 from specola_pipeline.redshift.result import Candidate, Feature, Result
 from specola_pipeline.redshift.scan import WITHIN, Scan, Scanner
 from specola_pipeline.redshift.spectrum import Floats, Spectrum
 from specola_pipeline.redshift.templates import Library, load_library
 
-__all__ = ["SEPARATION", "Redshifter"]
+__all__ = ["BAD", "SEPARATION", "Redshifter"]
 
 SEPARATION = 0.005
 """Redshifts closer than this times (1 + z) are one solution."""
 _PEAKS = {"GALAXY": 4, "QSO": 2, "STAR": 1}
 """How many maxima of each class' scan are looked at on the pixels."""
 
+BAD = 1.5
+"""Chi-square per pixel from which a fit is a bad one: what is seen is none of the templates, unless some of it is absorbed."""
+_LOOKS = 2
+
 
 class Redshifter:
-    """Measures spectra one after the other; what templates need is computed once for spectra alike."""
+    """Measures spectra one after the other; what templates need is computed once for spectra alike.
 
-    def __init__(self, library: Library | None = None) -> None:
+    Without ``outflows`` quasars are not looked at behind broad absorption: to see what that is worth.
+    """
+
+    def __init__(self, library: Library | None = None, *, outflows: bool = True) -> None:
+        self._outflows = outflows
         self.library = library or load_library()
         self._scanner = Scanner(self.library)
         self._refiner = Refiner(self.library)
@@ -46,30 +55,65 @@ class Redshifter:
             return _none(name, "no template fits the spectrum with a positive continuum", data)
         top = starts[0][0]
         fits = [
-            self._refiner.refine(data, spectral_class, template, z)
+            (self._refiner.refine(data, spectral_class, template, z), template)
             for gain, spectral_class, template, z in starts
             if gain > top - WITHIN or gain == top
         ]
         total = float(np.sum(data.ivar * data.flux**2))
-        chosen: list[Fit] = []
-        for fit in sorted(fits, key=lambda fit: -fit.gain):
-            if all(abs(fit.z - one.z) > SEPARATION * (1 + one.z) for one in chosen):
-                chosen.append(fit)
+        seen = [Absorbed(fit, np.zeros(data.wave.size, dtype=bool), data) for fit, _ in fits]
+        absorbed = self._behind_outflows(data, fits, starts, total) if self._outflows else []
+        if absorbed:
+            seen += absorbed
+            least = max(one.fit.gain for one in seen) - WITHIN
+            seen = [one for one in seen if one.fit.gain > least]
+        chosen: list[Absorbed] = []
+        for one in sorted(seen, key=lambda one: -one.fit.gain):
+            if all(abs(one.fit.z - other.fit.z) > SEPARATION * (1 + other.fit.z) for other in chosen):
+                chosen.append(one)
+        best = chosen[0].fit.gain
         candidates = tuple(
             Candidate(
-                rank, fit.z, fit.z_err, fit.spectral_class, fit.template, total - fit.gain, chosen[0].gain - fit.gain,
-                data.wave.size - fit.parameters, _features(data, fit), fit.model * data.scale,
+                rank, fit.z, fit.z_err, fit.spectral_class, fit.template, total - fit.gain, best - fit.gain,
+                data.wave.size - fit.parameters, _features(one.data, fit), fit.model * data.scale,
             )
-            for rank, fit in enumerate(chosen, start=1)
+            for rank, (one, fit) in enumerate(((one, one.fit) for one in chosen), start=1)
         )  # fmt: skip
         featureless = self._refiner.featureless(data)
-        rivals = [one.gain for one in chosen[1:]] or [top - WITHIN]
-        chance = probability([chosen[0].gain - one for one in rivals])
+        chance = probability([one.delta_chi2 for one in candidates[1:]] or [best - top + WITHIN])
+        if chosen[0].mask.any():
+            chance = min(chance, BEHIND_OUTFLOWS)
         return Result(
             name=name, candidates=candidates, probability=chance, confidence=flag_digit(chance, candidates[0].features),
             broad_line=candidates[0].spectral_class == "QSO", reason="", wave=data.wave, chi2_featureless=total - featureless,
             snr=data.snr, noise_factor=data.noise_factor,
         )  # fmt: skip
+
+    def _behind_outflows(
+        self, data: Prepared, fits: list[tuple[Fit, int]], starts: list[tuple[float, str, int, float]], total: float
+    ) -> list[Absorbed]:
+        """Quasars behind broad absorption, if the best fit is a quasar's with troughs, or a bad one.
+
+        fits are with the number of their template; starts as of `_peaks`, total is chi-square of a model of zero.
+        """
+        best, template = max(fits, key=lambda one: one[0].gain)
+        if best.spectral_class != "QSO":
+            quasars = [start for start in starts if start[1] == "QSO"]
+            if not quasars or total - best.gain < BAD * data.wave.size:
+                return []
+            _, _, template, z = quasars[0]
+            best = self._refiner.refine(data, "QSO", template, z)
+        mask = troughs(data, best, SLACK)
+        found: list[Absorbed] = []
+        if mask.any():
+            found.append(settle(self._refiner, data, template, best.z, mask))
+            for _ in range(_LOOKS):
+                # Without the troughs other redshifts fit; with the best of them, other troughs.
+                for scan in self._scanner.scan(without(data, mask), ("QSO",)):
+                    found += [settle(self._refiner, data, one, z, mask) for _, _, one, z in _peaks(scan)]
+                before, mask = mask, max(found, key=lambda one: one.fit.gain).mask
+                if np.array_equal(mask, before):
+                    break
+        return found
 
 
 def _none(name: str, reason: str, data: Prepared | None = None) -> Result:

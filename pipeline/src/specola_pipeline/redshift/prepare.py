@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ from scipy.ndimage import maximum_filter1d, median_filter
 
 from specola_pipeline.redshift.spectrum import Floats, Spectrum
 
-__all__ = ["MINIMUM_PIXELS", "Prepared", "UnmeasurableError", "prepare"]
+__all__ = ["MINIMUM_PIXELS", "Prepared", "UnmeasurableError", "prepare", "without"]
 
 MINIMUM_PIXELS = 30
 """Fewer valid pixels than this have no redshift."""
@@ -95,6 +95,13 @@ def prepare(spectrum: Spectrum) -> Prepared:
         scale=scale, noise_factor=float(np.median(factor)),
         snr=float(np.median(flux / (err * factor))), sigma=sigma, step=step, first=first, weight=weight, weighted=weighted,
     )  # fmt: skip
+
+
+def without(data: Prepared, mask: npt.NDArray[np.bool_]) -> Prepared:
+    """The same spectrum, with no weight where ``mask``, shape (n,), is true."""
+    ivar = np.where(mask, 0.0, data.ivar)
+    first, weight, weighted = _resample(data.wave, data.flux, ivar, data.step)
+    return replace(data, ivar=ivar, first=first, weight=weight, weighted=weighted)
 
 
 def _valid(spectrum: Spectrum) -> tuple[Floats, Floats, Floats]:

@@ -16,6 +16,7 @@ added up before the inverse transform.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,9 +132,9 @@ class Scanner:
         self._within = within
         self._banks: dict[tuple[object, ...], dict[str, _Bank]] = {}
 
-    def scan(self, data: Prepared) -> list[Scan]:
-        """Scan all classes of the library."""
-        banks = self._of(data)
+    def scan(self, data: Prepared, classes: Container[str] = tuple(RANGES)) -> list[Scan]:
+        """Scan all classes of the library, or those of them that are named."""
+        banks = {name: bank for name, bank in self._of(data).items() if name in classes}
         u = np.linspace(-1, 1, data.weight.size)
         powers = u[np.newaxis, :] ** np.arange(2 * TERMS - 1)[:, np.newaxis]
         wave = np.exp((data.first + np.arange(data.weight.size)) * data.step)
