@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,8 +12,9 @@ from specola_pipeline.redshift import igm
 from specola_pipeline.redshift.eigen import fit_set
 from specola_pipeline.redshift.kernels import TERMS, solve
 from specola_pipeline.redshift.lines import groups
+from specola_pipeline.redshift.pixels import absorb, line_table, sample
 from specola_pipeline.redshift.prepare import Prepared
-from specola_pipeline.redshift.scan import LINE_PENALTY, SPREAD, beyond, line_profile, reaches, smoothed
+from specola_pipeline.redshift.scan import LINE_PENALTY, SPREAD, beyond, reaches, smoothed
 from specola_pipeline.redshift.spectrum import Floats
 from specola_pipeline.redshift.templates import EigenSet, Library, Template
 from specola_pipeline.redshift.widths import continuum, rarity
@@ -20,6 +22,7 @@ from specola_pipeline.redshift.widths import continuum, rarity
 __all__ = ["Fit", "Refiner"]
 
 _POINTS: Floats = np.arange(-3.0, 4.0)
+_CUTS: Floats = np.log(np.array(igm.CUTS))
 
 
 @dataclass(frozen=True)
@@ -47,29 +50,25 @@ class Refiner:
 
     def __init__(self, library: Library) -> None:
         self.library = library
-        self._cut = np.log(np.array(igm.CUTS))
         self._smooth: dict[tuple[int, float], Floats] = {}
         self._smooth_sets: dict[tuple[str, str, float], Floats] = {}
-        self._through: tuple[Floats, Floats] | None = None
+        self._last: tuple[Prepared, _Pixels] | None = None
 
     def refine(self, data: Prepared, spectral_class: str, template: int, z: float) -> Fit:
         """The minimum of chi-square near ``z``: sampled at seven points, then at seven around the best, closer.
 
         ``template`` counts the class' templates and then its sets.
         """
-        x = np.log(data.wave)
-        if self._through is None or self._through[0] is not data.wave:
-            # The candidates of one spectrum come one after the other.
-            self._through = (data.wave, igm.transmissions(data.wave))
+        pixels = self._pixels(data)
         count = len(self.library.of(spectral_class))
         if template < count:
             name = self.library.of(spectral_class)[template].name
             flux = self._template(spectral_class, template, data.sigma)
-            fits: _Sampled = _TemplateFits(data, x, self.library.of(spectral_class)[template], flux, self)
+            fits: _Sampled = _TemplateFits(data, pixels, self.library.of(spectral_class)[template], flux, self.library)
         else:
             one = self.library.sets_of(spectral_class)[template - count]
             name = one.name
-            fits = _SetFits(data, x, self._vectors(one, data.sigma), self)
+            fits = _SetFits(data, pixels, self._vectors(one, data.sigma), self.library)
         centre, width, known = float(np.log1p(z)), data.step / 2, 0.0
         for _ in range(2):
             shifts = centre + _POINTS * width
@@ -93,29 +92,21 @@ class Refiner:
         lines, free = fits.parameters(2)
         return Fit(spectral_class, name, float(np.expm1(centre)), float(error), float(gain[2]), model, lines, free + 1)
 
-    def absorbed(self, continuum: Floats, rest: Floats) -> Floats:
-        """Models, (shifts, pixels), as seen through the intergalactic medium; ``rest`` is the ln(wavelength) of their pixels."""
-        transmission = self._through[1] if self._through is not None else np.ones((len(self._cut) + 1, rest.shape[1]))
-        for number, cut in enumerate(self._cut, start=1):
-            # Redward of the first cut nothing is absorbed; pixels before a row's cut belong to the next piece, and so on.
-            end = int((rest <= cut).any(axis=0).sum())
-            if end:
-                below = rest[:, :end] <= cut
-                ratio = transmission[number, :end] / np.maximum(transmission[number - 1, :end], 1e-30)
-                continuum[:, :end] *= np.where(below, ratio, 1.0)
-        return continuum
-
     def featureless(self, data: Prepared) -> float:
         """Reduction of chi-square by a polynomial alone: what a redshift's model has to beat."""
-        x = np.log(data.wave)
-        u = 2 * (x - x[0]) / (x[-1] - x[0]) - 1
-        powers = u ** np.arange(2 * TERMS - 1)[:, np.newaxis]
+        pixels = self._pixels(data)
         none = np.zeros((1, 0))
         gain, _ = solve(
-            (powers @ data.ivar)[np.newaxis], (powers[:TERMS] @ (data.ivar * data.flux))[np.newaxis], none, none,
+            (pixels.powers @ data.ivar)[np.newaxis], (pixels.powers[:TERMS] @ pixels.weighted)[np.newaxis], none, none,
             np.zeros((1, TERMS, 0)), SPREAD, 0.0,
         )  # fmt: skip
         return float(gain[0])
+
+    def _pixels(self, data: Prepared) -> _Pixels:
+        # The candidates of one spectrum come one after the other.
+        if self._last is None or self._last[0] is not data:
+            self._last = (data, _Pixels.of(data))
+        return self._last[1]
 
     def _vectors(self, one: EigenSet, sigma: float) -> Floats:
         key = (one.spectral_class, one.name, round(sigma, 6))
@@ -151,36 +142,45 @@ class _Sampled(Protocol):
         """Strengths of the groups of lines in the model at a shift, and how many parameters are in it."""
 
 
+@dataclass(frozen=True)
+class _Pixels:
+    """What the fits of all templates need of a spectrum."""
+
+    x: Floats
+    """ln(wavelength), (n,)."""
+    powers: Floats
+    """Of the polynomial, (2 TERMS - 1, n)."""
+    weighted: Floats
+    """Inverse variance times flux."""
+    level: Floats
+    """The continuum beside lines, on the grid."""
+    through: Floats
+    """Transmission of the intergalactic medium, (pieces, n)."""
+
+    @classmethod
+    def of(cls, data: Prepared) -> _Pixels:
+        x = np.log(data.wave)
+        powers = np.vander(2 * (x - x[0]) / (x[-1] - x[0]) - 1, 2 * TERMS - 1, increasing=True).T
+        return cls(x, np.ascontiguousarray(powers), data.ivar * data.flux, continuum(data), igm.transmissions(data.wave))
+
+
 class _TemplateFits:
     """A template times a polynomial, and groups of lines."""
 
-    def __init__(self, data: Prepared, x: Floats, one: Template, flux: Floats, refiner: Refiner) -> None:
-        self._data, self._x, self._flux, self._refiner = data, x, flux, refiner
-        self._class, self._one = one.spectral_class, one
-        u = 2 * (x - x[0]) / (x[-1] - x[0]) - 1
-        self._powers = u ** np.arange(2 * TERMS - 1)[:, np.newaxis]
-        self._level = continuum(data)
+    def __init__(self, data: Prepared, pixels: _Pixels, one: Template, flux: Floats, library: Library) -> None:
+        self._data, self._pixels, self._one, self._flux, self._library = data, pixels, one, flux, library
+        self._through = pixels.through if one.absorbed else pixels.through[:1]
 
     def gains(self, shifts: Floats) -> Floats:
-        data, library = self._data, self._refiner.library
-        rest = self._x - shifts[:, np.newaxis]
-        place = rest / library.step - library.first
-        continuum = np.interp(place, np.arange(self._flux.size), self._flux, left=0.0, right=0.0)
-        self._continuum = self._refiner.absorbed(continuum, rest) if self._one.absorbed else continuum
-        low, high = float(rest.min()), float(rest.max())
-        self._used = tuple(one for one in groups(self._class) if reaches(one, low, high, data.sigma))
-        self._profiles = np.zeros((shifts.size, len(self._used), self._x.size))
+        data, pixels, library = self._data, self._pixels, self._library
+        low, high = float(pixels.x[0] - shifts.max()), float(pixels.x[-1] - shifts.min())
+        self._used = tuple(one for one in groups(self._one.spectral_class) if reaches(one, low, high, data.sigma))
+        self._continuum, self._profiles, moments, right, self_, line, cross = sample(
+            pixels.x, shifts, self._flux, library.first, library.step, _CUTS, self._through, pixels.powers, data.ivar,
+            pixels.weighted, *line_table(self._used, data.sigma),
+        )  # fmt: skip
         for number, group in enumerate(self._used):
-            self._profiles[:, number] = line_profile(group, rest, data.sigma)
-        powers, weighted = self._powers, data.ivar * data.flux
-        moments = (self._continuum**2 * data.ivar) @ powers.T
-        right = (self._continuum * weighted) @ powers[:TERMS].T
-        self_ = self._profiles**2 @ data.ivar
-        line = self._profiles @ weighted
-        for number, group in enumerate(self._used):
-            line[:, number] -= rarity(group, shifts, data, data.sigma).against(self._level)
-        cross = (self._profiles * (self._continuum * data.ivar)[:, np.newaxis]) @ powers[:TERMS].T
-        cross = np.ascontiguousarray(cross.swapaxes(1, 2))
+            line[:, number] -= rarity(group, shifts, data, data.sigma).against(pixels.level)
         gain, self._coefficients = solve(moments, right, self_, line, cross, SPREAD, LINE_PENALTY)
         strengths = self._coefficients[:, TERMS:]
         left = line - np.einsum("stg,st->sg", cross, self._coefficients[:, :TERMS]) - strengths * self_
@@ -204,7 +204,7 @@ class _TemplateFits:
 
     def model(self, number: int) -> Floats:
         values = self._coefficients[number]
-        smooth = self._continuum[number] * (values[:TERMS] @ self._powers[:TERMS])
+        smooth = self._continuum[number] * (values[:TERMS] @ self._pixels.powers[:TERMS])
         return np.asarray(smooth + values[TERMS:] @ self._profiles[number])
 
     def parameters(self, number: int) -> tuple[dict[str, float], int]:
@@ -216,15 +216,17 @@ class _TemplateFits:
 class _SetFits:
     """A sum of the vectors of a set."""
 
-    def __init__(self, data: Prepared, x: Floats, vectors: Floats, refiner: Refiner) -> None:
-        self._data, self._x, self._vectors, self._refiner = data, x, vectors, refiner
+    def __init__(self, data: Prepared, pixels: _Pixels, vectors: Floats, library: Library) -> None:
+        self._data, self._pixels, self._vectors, self._library = data, pixels, vectors, library
 
     def gains(self, shifts: Floats) -> Floats:
-        library = self._refiner.library
-        rest = self._x - shifts[:, np.newaxis]
-        place, points = rest / library.step - library.first, np.arange(self._vectors.shape[1])
-        seen = [self._refiner.absorbed(np.interp(place, points, one, left=0.0, right=0.0), rest) for one in self._vectors]
-        self._seen = np.stack(seen, axis=1)
+        points = np.arange(self._vectors.shape[1])
+        self._seen = np.empty((shifts.size, len(self._vectors), self._pixels.x.size))
+        for seen, shift in zip(self._seen, shifts, strict=True):
+            rest = self._pixels.x - shift
+            for row, one in zip(seen, self._vectors, strict=True):
+                row[:] = np.interp(rest / self._library.step - self._library.first, points, one, left=0.0, right=0.0)
+                absorb(row, rest, _CUTS, self._pixels.through)
         fitted = [fit_set(one, self._data.flux, self._data.ivar) for one in self._seen]
         self._coefficients = np.array([values for _, values in fitted])
         return np.array([gain for gain, _ in fitted])
@@ -247,14 +249,20 @@ def _noise_share(data: Prepared, change: Floats) -> float:
 
 
 def _parabola(x: Floats, gain: Floats, best: int) -> tuple[float, float]:
-    """Curvature c and offset of the maximum of gain = top - c (x - x_best - offset)^2, through seven points by least squares
-    or, at an edge, what three of them say.
+    """Curvature c and offset of the maximum of gain = top - c (x - x_best - offset)^2, by least squares through the best point
+    and two on each side, or, at an edge, what there is of them; x is in equal steps.
     """
     low, high = max(best - 2, 0), min(best + 3, x.size)
     if high - low < 3:
         return 0.0, 0.0
     scale = x[1] - x[0]
-    a, b, _ = np.polyfit((x[low:high] - x[best]) / scale, gain[low:high], 2)
+    a, b = _squares(low - best, high - best) @ gain[low:high]
     if a >= 0:
         return 0.0, 0.0
     return float(-a / scale**2), float(-b / (2 * a) * scale)
+
+
+@functools.cache
+def _squares(low: int, high: int) -> Floats:
+    """What values at the integers from low to below high are multiplied by for the parabola's first two coefficients."""
+    return np.asarray(np.linalg.pinv(np.vander(np.arange(low, high), 3))[:2])
