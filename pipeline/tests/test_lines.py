@@ -17,8 +17,8 @@ from specola_pipeline.cli import app
 from specola_pipeline.errors import SpectrumError
 from specola_pipeline.lines.indices import indices, measure_indices
 from specola_pipeline.lines.measure import Cluster, LineMeasurement, measure_lines
-from specola_pipeline.lines.run import stacked
 from specola_pipeline.lines.stack import Stacker
+from specola_pipeline.lines.stacks import stacked
 from specola_pipeline.redshift.lines import line_list
 from specola_pipeline.redshift.prepare import prepare
 from specola_pipeline.redshift.readers import read_spectra
@@ -210,10 +210,16 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows.append(
             {
                 "spectrum_id": f"s{number}", "file": f"s{number}.fits", "wave_medium": "vacuum", "flux_unit": "adu",
-                "redshift": Z if number % 3 else None, "mass": float(number), "res_power": POWER, "field": "x",
+                "redshift": Z if number % 3 else None, "mass": float(number), "res_power": POWER,
+                "object_id": f"o{number}", "field": "x" if number < 6 else "y",
             }
         )  # fmt: skip
     pq.write_table(pa.Table.from_pylist(rows), folder / "manifest.parquet")
+    (folder / "catalogues").mkdir()
+    photometry = [{"object_id": f"o{number}", "mag_i": 24.0 - number, "field": None} for number in range(9)]
+    pq.write_table(pa.Table.from_pylist(photometry), folder / "catalogues" / "photometry.parquet")
+    several = [{"object_id": "o1", "mag": 1.0}, {"object_id": "o1", "mag": 2.0}]
+    pq.write_table(pa.Table.from_pylist(several), folder / "catalogues" / "several.parquet")
     return folder
 
 
@@ -232,6 +238,11 @@ def test_lines_command(bundle: Path, tmp_path: Path) -> None:
     wrong = CliRunner().invoke(app, ["lines", str(bundle / "s8.fits")])
     assert wrong.exit_code == 1
     assert "--z" in wrong.output
+    # one redshift is not that of nine spectra, and a place that is not there is said in a line
+    assert CliRunner().invoke(app, ["lines", str(bundle), "--z", str(Z)]).exit_code == 2
+    nowhere = CliRunner().invoke(app, ["lines", str(bundle), "--output", str(tmp_path / "none" / "lines.jsonl")])
+    assert (nowhere.exit_code, type(nowhere.exception)) == (1, SystemExit)
+    assert "expected a place that can be written to" in nowhere.output
 
 
 def test_stack_command(bundle: Path, tmp_path: Path) -> None:
@@ -243,9 +254,43 @@ def test_stack_command(bundle: Path, tmp_path: Path) -> None:
         assert [hdu.header["NSPEC"] for hdu in hdus[1:]] == [3, 3]
         peaks = [hdu.data["FLUX"][np.argmin(np.abs(hdu.data["WAVE"] - 5009.2))] for hdu in hdus[1:]]
     assert peaks[1] > peaks[0] > 1
-    for column, text in (("nothing", "no column nothing"), ("field", "expected numbers")):
+    for column, text in (
+        ("nothing", "no column nothing"), ("none.mag", "no table none, expected one of photometry, several"),
+        ("photometry.mass", "expected mass"), ("several.mag", "several rows of o1"), ("photometry.field", "a value of"),
+    ):  # fmt: skip
         with pytest.raises(SpectrumError, match=text):
             stacked(bundle, None, (4000.0, 4200.0), column)
+
+
+def test_stacks_by_words_and_by_columns_of_other_tables(bundle: Path, tmp_path: Path) -> None:
+    words = stacked(bundle, None, (4000.0, 4200.0), "field")
+    assert [(one.label, one.value, one.used) for one in words] == [("field x", "x", 4), ("field y", "y", 2)]
+    by_magnitude = stacked(bundle, None, (4000.0, 4200.0), "photometry.mag_i", bins=2)
+    by_mass = stacked(bundle, None, (4000.0, 4200.0), "mass", edges=[0, 4.5, 9])
+    assert [one.used for one in by_magnitude] == [3, 3]
+    # the brighter half by magnitudes is the heavier one, and magnitudes fall with mass here
+    assert np.array_equal(by_magnitude[0].stack.flux, by_mass[1].stack.flux, equal_nan=True)
+    output = tmp_path / "words.fits"
+    arguments = ["stack", str(bundle), str(output), "--window", "4000", "4200", "--by", "field"]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    with fits.open(output) as hdus:
+        assert [hdu.header["BINVALUE"] for hdu in hdus[1:]] == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["stacks.fits", "--window", "400", "410"], "no spectrum with light between 400 and 410"),
+        (["none/stacks.fits", "--window", "4000", "4200"], "found no folder"),
+        (["stacks.fits", "--window", "4000", "4200", "--by", "mass", "--edges", "5,2"], "found edges 5, 2, expected"),
+    ],
+)
+def test_stack_command_without_a_stack_writes_nothing(bundle: Path, tmp_path: Path, arguments: list[str], text: str) -> None:
+    output, *rest = arguments
+    result = CliRunner().invoke(app, ["stack", str(bundle), str(tmp_path / output), *rest])
+    assert result.exit_code == 1
+    assert text in result.output
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_lines_of_sdss_galaxies_agree_with_sdss(shared_data: Path) -> None:

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from specola_pipeline.commands.rows import Row, as_json, part_of, rows_out, tell, told
+
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from specola_pipeline.redshift.spectrum import Spectrum
+
 __all__ = ["register"]
+
+EPILOG = """**Examples**
+
+`specola-reduce redshift bundles/vandels --output vandels.jsonl`
+
+`specola-reduce redshift spec-3655-55240-0054.fits.gz --json`
+
+`specola-reduce redshift bundles/vandels --bundle bundles/vandels-measured`
+
+`specola-reduce redshift bundles/vandels --output vandels.jsonl --scheduler tcp://head:8786`
+
+What the numbers mean, and how far to trust them: docs/redshifts.md."""
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("redshift")(redshift)
+    app.command("redshift", epilog=EPILOG)(redshift)
 
 
 def redshift(
@@ -53,17 +70,8 @@ def redshift(
 ) -> None:
     """Measure redshifts, classes and automatic flags of one-dimensional spectra.
 
-    Every spectrum gets an answer; where there is no redshift the answer has the reason. What the numbers mean, and how far to
-    trust them, is in docs/redshifts.md.
-
-    Examples:
-        specola-reduce redshift bundles/vandels --output vandels.jsonl
-
-        specola-reduce redshift spec-3655-55240-0054.fits.gz --json
-
-        specola-reduce redshift bundles/vandels --bundle bundles/vandels-measured
-
-        specola-reduce redshift bundles/vandels --output vandels.jsonl --scheduler tcp://head:8786
+    Every spectrum gets an answer; where there is no redshift the answer has the reason. A file that can not be read stops none
+    of the others; the exit status is then 2.
     """
     from rich.console import Console
 
@@ -88,48 +96,39 @@ def _to_lines(
     sources: list[Path], output: Path | None, reading: tuple[str | None, float | None], how: dict[str, Any], *,
     json_: bool, console: Console,
 ) -> None:  # fmt: skip
-    import json
-    import sys
-    from itertools import chain
-
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from specola_pipeline.errors import PipelineError
-    from specola_pipeline.redshift.readers import count_spectra, read_spectra
+    from specola_pipeline.redshift.readers import count_spectra, read_sources
     from specola_pipeline.redshift.run import measure_all, resume
 
-    try:
-        part = output.with_name(output.name + ".part") if output else None
-        done = resume(part) if part else set()
+    rows: list[Row] = []
+    faults: list[str] = []
+    with told(console):
+        done = resume(part_of(output)) if output else set()
         counts = [count_spectra(path) for path in sources]
         total = None if None in counts and len(sources) == 1 else sum(count or 1 for count in counts)
-        spectra = chain.from_iterable(read_spectra(path, *reading, leave_out=done) for path in sources)
-        left = (one for one in spectra if one.name not in done)
+
+        def left() -> Iterator[Spectrum]:
+            for one in read_sources(sources, *reading, leave_out=done):
+                if one.name not in done:
+                    faults.extend([one.fault] if one.fault else [])
+                    yield one
+
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        stream = part.open("a", encoding="utf-8") if part else None
-        rows: list[dict[str, Any]] = []
-        with Progress(*columns, console=console, transient=True) as progress:
+        with (
+            rows_out(output, console, as_json if json_ else rows.append, go_on=True) as write,
+            Progress(*columns, console=console, transient=True) as progress,
+        ):
             task = progress.add_task("redshifts", total=total, completed=len(done))
-            for row in measure_all(left, **how):
-                line = json.dumps(row, allow_nan=False)
-                if stream:
-                    stream.write(line + "\n")
-                    stream.flush()
-                elif json_:
-                    sys.stdout.write(line + "\n")
-                else:
-                    rows.append(row)
+            for row in measure_all(left(), **how):
+                write(row)
                 progress.advance(task)
-        if stream and part and output:
-            stream.close()
-            part.replace(output)
-            console.print(f"written to {output}")
-    except PipelineError as error:
-        console.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from error
     if rows:
-        Console().print(_table(rows))
+        _print(rows)
+    for fault in faults:
+        tell(console, fault)
+    if faults:
+        raise typer.Exit(2)
 
 
 def _to_bundle(source: Path, target: Path, options: dict[str, Any], console: Console) -> None:
@@ -137,7 +136,7 @@ def _to_bundle(source: Path, target: Path, options: dict[str, Any], console: Con
 
     from specola_pipeline.errors import PipelineError
 
-    try:
+    with told(console):
         try:
             from specola_bundle.errors import IngestError
         except ModuleNotFoundError:
@@ -156,25 +155,32 @@ def _to_bundle(source: Path, target: Path, options: dict[str, Any], console: Con
                 counts = measure_bundle(source, target, Options(**options), progress=report)
             except IngestError as error:
                 raise PipelineError(str(error)) from error
-    except (PipelineError, OSError) as error:
-        console.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from error
     rows = ", ".join(f"{count} {name}" for name, count in counts.items())
-    console.print(f"written to {target}: {rows}", highlight=False, soft_wrap=True)
+    console.print(f"written to {target}: {rows}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _table(rows: list[dict[str, Any]]) -> Any:
+def _print(rows: list[Row]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table("spectrum", "z", "error", "class", "flag", "probability", "S/N", "features, or why there is no redshift")
+    console = Console()
+    if not console.is_terminal:
+        # A file or a pipe has no width: names and reasons are not to be broken.
+        console.width = max(console.width, 200)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("spectrum", overflow="fold", min_width=20)
+    for name in ("z", "error", "class", "flag", "prob.", "S/N"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("features, or why there is no redshift", overflow="fold")
     for row in rows:
+        name = escape(row["spectrum"])
         if row["z"] is None:
-            table.add_row(row["spectrum"], "", "", "", "0", "", "", row["reason"])
+            table.add_row(name, "", "", "", "0", "", "", escape(row["reason"]))
             continue
         names = ", ".join(one["name"] for one in row["features"][:4] if one["evidence"] > 4)
         error = "" if row["z_err"] is None else f"{row['z_err']:.5f}"
         flag = f"{'1' if row['broad_line'] else ''}{row['confidence']}"
-        table.add_row(
-            row["spectrum"], f"{row['z']:.5f}", error, row["class"], flag, f"{row['probability']:.2f}", f"{row['snr']:.1f}", names
-        )
-    return table
+        numbers = f"{row['z']:.5f}", error, row["class"], flag, f"{row['probability']:.2f}", f"{row['snr']:.1f}"
+        table.add_row(name, *numbers, escape(names))
+    console.print(table)

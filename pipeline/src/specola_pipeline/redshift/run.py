@@ -8,6 +8,7 @@ import json
 import math
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,7 +41,8 @@ def redshifter_of(templates: tuple[Path, ...], classes: tuple[str, ...]) -> Reds
 def _task(templates: tuple[Path, ...], classes: tuple[str, ...], spectra: list[Spectrum]) -> list[dict[str, Any]]:
     measure = redshifter_of(templates, classes).measure
     with threadpool_limits(1):
-        return [summary(measure(one)) for one in spectra]
+        # Of a file that can not be read there is nothing to measure but the reason.
+        return [summary(replace(measure(one), reason=one.fault) if one.fault else measure(one)) for one in spectra]
 
 
 def measure_all(

@@ -32,3 +32,5 @@ class Spectrum:
     """VOUnit of flux and err, carried to the results."""
     medium: str = "vacuum"
     """In which the source counts its wavelengths, vacuum or air; ``wave`` is in vacuum all the same."""
+    fault: str = ""
+    """Why the file can not be read; the arrays are empty then."""
