@@ -130,6 +130,41 @@ def test_what_is_not_there_has_a_limit_that_holds() -> None:
     assert beyond / total < 0.02
 
 
+def test_the_limit_is_above_the_flux_of_a_line_too_faint_to_be_seen() -> None:
+    """Three standard deviations alone are below the truth of half of the lines that are nearly seen."""
+    limits = []
+    for seed in range(60):
+        one = by_name(with_lines({"[O III] 5008": 1.1}, 0.1, seed, sigma=100.0, velocity=0.0))["[O III] 5008"]
+        if one.flux_limit is not None:
+            limits.append(one.flux_limit)
+            assert one.flux_limit == pytest.approx(max(one.flux, 0.0) + 3 * one.flux_err)
+    assert len(limits) > 15
+    assert np.mean(np.array(limits) > 1.1) > 0.95
+
+
+def test_lines_that_overlap_are_seen_though_neither_is_certain_alone() -> None:
+    """[O II], hardly resolved: with velocity and width free flux may go from one line to the other."""
+    found = []
+    for seed in range(20):
+        lines = by_name(with_lines({"[O II] 3727": 2.6, "[O II] 3730": 3.2}, 0.1, seed, sigma=100.0, velocity=0.0))
+        found += [lines["[O II] 3727"], lines["[O II] 3730"]]
+    assert np.mean([one.detected for one in found]) > 0.8
+    assert all(one.snr >= 3 for one in found if one.detected)
+    assert any(one.detected and one.sigma is None and one.velocity is None for one in found)
+    pulls = [(one.flux - truth) / one.flux_err for one, truth in zip(found, [2.6, 3.2] * 20, strict=True)]
+    assert abs(np.mean(pulls)) < 0.6
+
+
+def test_a_width_of_nothing_has_an_error() -> None:
+    """Lines no wider than the line spread: the width found is 0 as often as not, and never certain."""
+    found = [by_name(with_lines({"[O III] 5008": 3.0}, 0.1, seed, sigma=0.0))["[O III] 5008"] for seed in range(30)]
+    widths = [(one.sigma, one.sigma_err) for one in found if one.sigma is not None and one.sigma_err is not None]
+    assert len(widths) > 25
+    assert sum(sigma < 1.0 for sigma, _ in widths) > 5
+    assert all(20.0 < error < 150.0 for sigma, error in widths if sigma < 1.0)
+    assert np.std([(one.flux - 3.0) / one.flux_err for one in found]) < 1.3
+
+
 def test_a_line_at_the_end_or_in_a_gap_is_not_measured() -> None:
     spectrum = with_lines({"[O III] 5008": 10.0}, 0.05, 1)
     err = spectrum.err.copy()

@@ -28,6 +28,8 @@ _SIDE = 2500.0
 """km/s of continuum on either side of the lines of a fit."""
 _FIXED_SIGMA = 100.0
 """km/s, intrinsic: width at which a flux is measured where no line is seen."""
+_SQUARE = 100.0**2
+"""(km/s)², unit of squares of widths, in which their errors are of the order of 1."""
 _LIMITS = {False: (500.0, 600.0), True: (2000.0, 5000.0)}
 """Largest velocity and largest intrinsic width (km/s), by whether lines are broad (a quasar's)."""
 
@@ -40,16 +42,18 @@ class LineMeasurement:
     wave_rest: float
     """Angstrom in vacuum."""
     flux: float
-    """Positive in emission, negative in absorption. Of a line that is not seen: at velocity 0 and with a width of 100 km/s."""
+    """Positive in emission, negative in absorption. Where there is no ``sigma``: at velocity 0 and with a width of 100 km/s."""
     flux_err: float
     flux_limit: float | None
-    """Three standard deviations, where the line is not seen; |flux| is below it."""
+    """Where the line is not seen, what its |flux| is below: three standard deviations, and what is there in the line's sense."""
     ew: float | None
     """Equivalent width at rest, Angstrom, positive in emission; None where the continuum is not seen at three sigma."""
     ew_err: float | None
     sigma: float | None
-    """Intrinsic standard deviation, km/s: that of the line spread is taken out."""
+    """Intrinsic standard deviation, km/s: that of the line spread is taken out. None, as velocity, where this is not seen, or the
+    line is seen only if it has the redshift's velocity and a width of 100 km/s."""
     sigma_err: float | None
+    """Upwards: where ``sigma`` is near 0 nothing is below it."""
     velocity: float | None
     """Of the line with respect to the redshift, km/s."""
     velocity_err: float | None
@@ -153,12 +157,16 @@ class Cluster:
         return float(found[0]) * SPEED_OF_LIGHT, float(found[1]) * SPEED_OF_LIGHT
 
     def covariance(self, velocity: float, sigma: float, linear: Floats, *, free: bool) -> Floats:
-        """Of the linear parameters and, if ``free``, velocity and width; shape (n, n)."""
+        """Of the linear parameters and, if ``free``, velocity (km/s) and the square of the width (`_SQUARE`); shape (n, n).
+
+        The square, because chi-square is flat in a width of 0: its error would be none at all.
+        """
         columns = [self.design(velocity, sigma)]
         if free:
-            for dv, ds in ((1.0, 0.0), (0.0, 1.0)):
-                up, down = self.design(velocity + dv, sigma + ds), self.design(velocity - dv, abs(sigma - ds))
-                columns.append(((up - down) @ linear / 2)[:, np.newaxis])
+            columns.append(((self.design(velocity + 1, sigma) - self.design(velocity - 1, sigma)) @ linear / 2)[:, np.newaxis])
+            wide, narrow = np.sqrt(sigma**2 + 100.0), np.sqrt(max(sigma**2 - 100.0, 0.0))
+            slope = (self.design(velocity, wide) - self.design(velocity, narrow)) @ linear
+            columns.append((slope / (wide**2 - narrow**2) * _SQUARE)[:, np.newaxis])
         weighted = np.hstack(columns) * self.root[:, np.newaxis]
         return np.asarray(np.linalg.pinv(weighted.T @ weighted, rcond=1e-12))
 
@@ -172,15 +180,17 @@ def _fit(data: Prepared, z: float, lines: list[Line], *, broad: bool) -> list[Li
     velocity, sigma = model.shape(1000.0 if broad else _FIXED_SIGMA, fastest, widest)
     linear = model.solve(model.design(velocity, sigma))
     errors = _errors(model.covariance(velocity, sigma, linear, free=True))
-    fixed_covariance = model.covariance(0.0, _FIXED_SIGMA, fixed, free=False)
+    fixed_errors = _errors(model.covariance(0.0, _FIXED_SIGMA, fixed, free=False))
     # A fit that ran to the end of what is allowed has found something else than the line.
     inside = abs(velocity) < 0.98 * fastest and sigma < 0.98 * widest
     rows = []
     for number, line in enumerate(lines):
-        seen = bool(inside and _signed(line, linear[number]) >= DETECTED * errors[number] > 0)
-        values, covariance = (linear, None) if seen else (fixed, fixed_covariance)
-        error = float(errors[number] if covariance is None else np.sqrt(covariance[number, number]))
-        rows.append(_row(data, model, z, line, number, values, error, (velocity, sigma, errors), seen=seen))
+        shaped = bool(inside and _signed(line, linear[number]) >= DETECTED * errors[number] > 0)
+        # Of two lines that overlap neither may be certain while velocity and width are free, though both are there.
+        seen = shaped or bool(inside and _signed(line, fixed[number]) >= DETECTED * fixed_errors[number] > 0)
+        values, error = (linear, errors[number]) if shaped else (fixed, fixed_errors[number])
+        shape = (velocity, sigma) if shaped else None
+        rows.append(_row(data, model, z, line, number, values, float(error), shape, errors, seen=seen))
     return rows
 
 
@@ -195,9 +205,9 @@ def _errors(covariance: Floats) -> Floats:
 
 def _row(
     data: Prepared, model: Cluster, z: float, line: Line, number: int, values: Floats, error: float,
-    shape: tuple[float, float, Floats], *, seen: bool,
+    shape: tuple[float, float] | None, errors: Floats, *, seen: bool,
 ) -> LineMeasurement:  # fmt: skip
-    velocity, sigma, errors = shape
+    """A line of a fit: flux and continuum are among the linear ``values``, ``shape`` is velocity and width if it tells them."""
     flux = float(values[number])
     x = (model.centres[number] - model.centres.mean()) / (np.ptp(model.wave) or 1.0)
     level = float(values[-2] + values[-1] * x)
@@ -207,9 +217,13 @@ def _row(
     if level > DETECTED * level_error:
         ew = flux / level / (1 + z)
         ew_err = float(np.hypot(error / level, flux * level_error / level**2) / (1 + z))
+    velocity = velocity_err = sigma = sigma_err = None
+    if shape is not None:
+        velocity, sigma = shape
+        velocity_err = float(errors[-2])
+        sigma_err = float(np.sqrt(sigma**2 + errors[-1] * _SQUARE) - sigma)
+    limit = None if seen else (max(_signed(line, flux), 0.0) + DETECTED * error) * data.scale
     return LineMeasurement(
-        line.name, line.wave, flux * data.scale, error * data.scale, None if seen else DETECTED * error * data.scale, ew, ew_err,
-        sigma if seen else None, float(errors[-1]) if seen else None,
-        velocity if seen else None, float(errors[-2]) if seen else None,
+        line.name, line.wave, flux * data.scale, error * data.scale, limit, ew, ew_err, sigma, sigma_err, velocity, velocity_err,
         flux / error if error > 0 else 0.0, seen, level * data.scale, level_error * data.scale,
     )  # fmt: skip
