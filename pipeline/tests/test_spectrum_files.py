@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
 from typer.testing import CliRunner
@@ -128,6 +130,20 @@ def test_a_damaged_bundle_and_a_place_that_is_not_there_are_told_in_a_line(tmp_p
     nowhere = CliRunner().invoke(app, ["redshift", str(table(tmp_path / "s.fits")), "-o", str(tmp_path / "none" / "z.jsonl")])
     assert (nowhere.exit_code, type(nowhere.exception)) == (1, SystemExit)
     assert "expected a place that can be written to" in nowhere.output
+
+
+def test_nothing_is_left_of_a_run_that_measured_nothing(tmp_path: Path) -> None:
+    """An empty bundle, and a folder that is none: told, and no file beside the output that could be taken for a begun one."""
+    columns = ("spectrum_id", "file", "wave_medium", "flux_unit")
+    empty, none = tmp_path / "empty", tmp_path / "none"
+    empty.mkdir()
+    none.mkdir()
+    pq.write_table(pa.table({name: pa.array([], pa.string()) for name in columns}), empty / "manifest.parquet")
+    for source, message in ((empty, "found no spectra"), (none, "found a folder without manifest.parquet")):
+        result = CliRunner().invoke(app, ["redshift", str(source), "--workers", "1", "--output", str(tmp_path / "z.jsonl")])
+        assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+        assert message in result.output
+        assert sorted(tmp_path.iterdir()) == [empty, none]
 
 
 def test_the_table_has_whole_names_and_brackets(tmp_path: Path) -> None:

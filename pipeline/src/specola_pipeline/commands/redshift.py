@@ -107,9 +107,10 @@ def _to_lines(
         done = resume(part_of(output)) if output else set()
         counts = [count_spectra(path) for path in sources]
         total = None if None in counts and len(sources) == 1 else sum(count or 1 for count in counts)
+        spectra = read_sources(sources, *reading, leave_out=done)
 
         def left() -> Iterator[Spectrum]:
-            for one in read_sources(sources, *reading, leave_out=done):
+            for one in spectra:
                 if one.name not in done:
                     faults.extend([one.fault] if one.fault else [])
                     yield one

@@ -50,13 +50,18 @@ def rows_out(
         stream = part.open("a" if go_on else "w", encoding="utf-8")
     except OSError as error:
         raise PipelineError(f"{part}: found {error.strerror}, expected a place that can be written to; give another") from error
-    with stream:
 
-        def write(row: Row) -> None:
-            stream.write(json.dumps(row, allow_nan=False) + "\n")
-            stream.flush()
+    def write(row: Row) -> None:
+        stream.write(json.dumps(row, allow_nan=False) + "\n")
+        stream.flush()
 
-        yield write
+    try:
+        with stream:
+            yield write
+    except BaseException:
+        if not part.stat().st_size:
+            part.unlink()
+        raise
     part.replace(output)
     console.print(f"written to {output}", highlight=False, markup=False, soft_wrap=True)
 

@@ -73,7 +73,7 @@ def measure_bundle(
     report = progress or (lambda _what, _done, _total: None)
     bundle = open_bundle(source)
     manifest = bundle.manifest
-    if manifest is None:
+    if manifest is None or not manifest.rows:
         raise SpectrumError(f"{source}: found a bundle without spectra, expected one of kind spectra")
     if target.resolve() == source.resolve():
         raise SpectrumError(f"{target}: found the bundle itself, expected another place for the new one; give another --bundle")

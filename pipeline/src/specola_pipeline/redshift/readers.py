@@ -63,8 +63,7 @@ def read_sources(
     """
     for path in paths:
         _look(path)
-    for path in paths:
-        yield from _read(path, medium, res_power, leave_out)
+    return (spectrum for path in paths for spectrum in _read(path, medium, res_power, leave_out))
 
 
 def read_spectra(
@@ -141,7 +140,8 @@ def _open(source: Path | bytes) -> fits.HDUList:
     size = len(source) if isinstance(source, bytes) else source.stat().st_size
     if last is None or last["datLoc"] + last["datSpan"] > size or any("validating header" in str(one.message) for one in seen):
         hdus.close()
-        whole = f", {last['datLoc'] + last['datSpan']} at the least by its headers" if last else ""
+        wanted = last["datLoc"] + last["datSpan"] if last else 0
+        whole = f", {wanted} at the least by its headers" if wanted > size else ", the last in the middle of a header"
         raise ValueError(f"a FITS file whose end is missing ({size} bytes{whole}): was it copied or downloaded as a whole?")
     return hdus
 
@@ -176,6 +176,8 @@ def _bundle(path: Path, res_power: float | None, leave_out: Container[str]) -> I
         raise SpectrumError(
             f"{path / 'manifest.parquet'}: found no column {', '.join(missing)}, expected a bundle (docs/bundle.md)"
         )
+    if not manifest.metadata.num_rows:
+        raise SpectrumError(f"{path / 'manifest.parquet'}: found no spectra, expected at least one")
     for batch in manifest.iter_batches(batch_size=1000, columns=columns):
         for row in batch.to_pylist():
             if row["spectrum_id"] in leave_out:
