@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +56,40 @@ def test_results_come_in_order_and_few_items_are_read_ahead() -> None:
 def test_a_killed_worker_is_said() -> None:
     with pytest.raises(PipelineError, match="a worker was killed"), executor(1, None) as pool:
         list(in_order(pool, killed, [1], 2))
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_workers_end_with_a_killed_parent(method: str) -> None:
+    """Killed, the parent can tell nobody anything; its workers held some hundred MB each for ever."""
+    program = (
+        "import multiprocessing, os, sys, time\n"
+        "from specola_pipeline.executor import executor\n"
+        "if __name__ == '__main__':\n"
+        f"    with executor(2, None, multiprocessing.get_context('{method}')) as pool:\n"
+        "        print(*{pool.submit(os.getpid).result() for _ in range(40)}, flush=True)\n"
+        "        time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        workers = [int(one) for one in parent.stdout.readline().split()]
+        assert workers
+        assert all(_runs(one) for one in workers)
+        parent.kill()
+    end = time.monotonic() + 15
+    while any(_runs(one) for one in workers) and time.monotonic() < end:
+        time.sleep(0.2)
+    left = [one for one in workers if _runs(one)]
+    for one in left:
+        os.kill(one, signal.SIGKILL)
+    assert left == []
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there and not only waiting to be buried."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 @pytest.mark.slow

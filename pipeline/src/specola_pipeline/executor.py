@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -31,7 +34,7 @@ def executor(workers: int, scheduler: str | None, context: BaseContext | None = 
         dask's package is not installed, or nothing answers at the scheduler's address.
     """
     if scheduler is None:
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with ProcessPoolExecutor(workers, context, _end_with, (os.getpid(),)) as pool:
             yield pool
         return
     try:
@@ -46,6 +49,17 @@ def executor(workers: int, scheduler: str | None, context: BaseContext | None = 
         ) from error
     with client:
         yield client.get_executor(pure=False)  # type: ignore[no-untyped-call]
+
+
+def _end_with(parent: int) -> None:
+    """In a worker: end when the process that started it was killed; it would wait for work, and keep its memory, for ever."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def in_order(pool: Any, work: Callable[[T], R], items: Iterable[T], waiting: int) -> Iterator[R]:
