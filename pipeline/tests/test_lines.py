@@ -280,6 +280,25 @@ def test_lines_command(bundle: Path, tmp_path: Path) -> None:
     assert "expected a place that can be written to" in nowhere.output
 
 
+@pytest.mark.parametrize("z", ["NaN", "-3", "-0.5", "1e9", '"0.65"', "[0.65]", "true"])
+def test_what_is_no_redshift_is_a_reason(bundle: Path, tmp_path: Path, z: str) -> None:
+    """In a file that somebody else wrote there may be anything."""
+    known, output = tmp_path / "z.jsonl", tmp_path / "lines.jsonl"
+    known.write_text("".join(f'{{"spectrum": "s{number}", "z": {z}}}\n' for number in range(9)), "utf-8")
+    arguments = ["lines", str(bundle), "--redshifts", str(known), "--output", str(output)]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    rows = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
+    assert [(row["z"], row["lines"], "is none between" in row["reason"]) for row in rows] == [(None, [], True)] * 9
+    with pytest.raises(SpectrumError, match="no spectrum with a redshift"):
+        stacked(bundle, known, (4000.0, 4200.0))
+
+
+def test_where_no_line_is_covered_there_is_a_reason(bundle: Path) -> None:
+    shown = CliRunner().invoke(app, ["lines", str(bundle / "s8.fits"), "--z", "15", "--json"])
+    assert shown.exit_code == 0
+    assert "is covered at this redshift" in json.loads(shown.stdout)["reason"]
+
+
 def test_stack_command(bundle: Path, tmp_path: Path) -> None:
     output = tmp_path / "stacks.fits"
     arguments = ["stack", str(bundle), str(output), "--window", "4000", "4200", "--by", "mass", "--edges", "0,4.5,9"]

@@ -57,8 +57,6 @@ def lines(
         raise typer.BadParameter("--z is the redshift of a single spectrum, and goes with neither --redshifts nor a bundle")
     if broad and z is None:
         raise typer.BadParameter("--broad goes with --z; otherwise the class that comes with a redshift says what is broad")
-    if z is not None and not -0.1 < z < 20:
-        raise typer.BadParameter(f"found --z {z:g}, expected a redshift between -0.1 and 20")
     with told(console):
         known = None if z is not None else known_redshifts(source, redshifts)
         found = line_results(source, z if z is not None else known, medium, broad=broad)

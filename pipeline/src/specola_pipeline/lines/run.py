@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,10 +18,12 @@ from specola_pipeline.redshift.prepare import UnmeasurableError, prepare
 from specola_pipeline.redshift.readers import read_spectra
 from specola_pipeline.redshift.spectrum import Spectrum
 
-__all__ = ["Rows", "known_redshifts", "line_results"]
+__all__ = ["Rows", "is_redshift", "known_redshifts", "line_results"]
 
 Rows = Mapping[str, Mapping[str, Any]]
 """What is known of a spectrum besides its arrays, by its name; z is its redshift."""
+
+_REDSHIFTS = (-0.1, 20.0)
 
 
 def known_redshifts(source: Path, results: Path | None) -> Rows:
@@ -83,16 +85,25 @@ def line_results(
     yield _lines(first, redshifts, broad=broad)
 
 
-def _lines(spectrum: Spectrum, z: float | None, *, broad: bool) -> dict[str, Any]:
+def is_redshift(z: object) -> TypeGuard[float]:
+    """Whether a value is a redshift that a spectrum can have."""
+    return isinstance(z, int | float) and not isinstance(z, bool) and _REDSHIFTS[0] < z < _REDSHIFTS[1]
+
+
+def _lines(spectrum: Spectrum, z: object, *, broad: bool) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "spectrum": spectrum.name, "z": z, "unit": spectrum.unit, "reason": None, "lines": [], "indices": []
+        "spectrum": spectrum.name, "z": z if is_redshift(z) else None, "unit": spectrum.unit, "reason": None,
+        "lines": [], "indices": [],
     }  # fmt: skip
-    if z is None:
-        return {**row, "reason": "no redshift is known"}
+    if not is_redshift(z):
+        found = "no redshift is known" if z is None else "the redshift {!r} is none between {:g} and {:g}".format(z, *_REDSHIFTS)
+        return {**row, "reason": found}
     try:
         data = prepare(spectrum)
     except UnmeasurableError as reason:
         return {**row, "reason": str(reason)}
     row["lines"] = [asdict(one) for one in measure_lines(data, z, broad=broad)]
     row["indices"] = [asdict(one) for one in measure_indices(data, z)]
+    if not row["lines"] and not row["indices"]:
+        row["reason"] = "no line and no index of the lists is covered at this redshift"
     return row

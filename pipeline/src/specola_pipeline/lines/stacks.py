@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from astropy.io import fits
 
 from specola_pipeline.errors import SpectrumError
-from specola_pipeline.lines.run import Rows, known_redshifts
+from specola_pipeline.lines.run import Rows, is_redshift, known_redshifts
 from specola_pipeline.lines.stack import Stack, Stacker
 from specola_pipeline.redshift.prepare import UnmeasurableError, prepare
 from specola_pipeline.redshift.readers import read_spectra
@@ -96,7 +96,7 @@ def stacked(
 
 def _values(source: Path, known: Rows, by: str | None) -> dict[str, Any]:
     """By spectra with a redshift: what they have in a column, None where nothing."""
-    rows = {name: row for name, row in known.items() if row.get("z") is not None}
+    rows = {name: row for name, row in known.items() if is_redshift(row.get("z"))}
     if by is None:
         return dict.fromkeys(rows, 0.0)
     table, _, column = by.rpartition(".")
