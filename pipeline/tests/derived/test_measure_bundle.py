@@ -16,6 +16,7 @@ from specola_bundle.registry import standard_tables
 from specola_pipeline.cli import app
 from specola_pipeline.derived.write import METHOD, Options, measure_bundle
 from specola_pipeline.errors import SpectrumError
+from specola_pipeline.redshift.lines import line_list
 
 FEW = Options(classes=("GALAXY", "QSO"))
 TABLES = ("spectra", "redshifts", "candidates", "lines", "indices", "files")
@@ -138,6 +139,10 @@ def test_the_model_lies_over_the_spectrum(done: SimpleNamespace) -> None:
             assert header["WAVEMED"] == ("air" if name == "GAL2" else "vacuum")
             assert header["Z"] == auto(done)[name]["z"]
             assert header.get("TUNIT2") == spectrum[1].header.get("TUNIT2")
+            evidence = [header[f"EVID{number}"] for number in range(1, 1 + len(header["FEAT*"]))]
+            assert evidence == sorted(evidence, reverse=True)
+            assert evidence[0] > 9
+            assert header["FEAT1"] in {line.name for line in line_list()}
             used = np.isfinite(table["MODEL"])
             assert used.sum() > 950
             pulls = (table["FLUX"] - table["MODEL"])[used] / table["ERR"][used]

@@ -57,6 +57,11 @@ def model_file(spectrum: Spectrum, result: Result, method: str) -> bytes:
     ]
     if np.isfinite(best.z_err):
         cards.append(("Z_ERR", best.z_err, "standard deviation of Z"))
+    for number, one in enumerate(best.features, start=1):
+        cards += [
+            (f"FEAT{number}", one.name, "feature of the model, the strongest first"),
+            (f"EVID{number}", one.evidence, "what chi-square gains without it"),
+        ]
     primary: list[Card] = [
         ("SIMPLE", True, "conforms to FITS standard"), ("BITPIX", 8, "array data type"), ("NAXIS", 0, ""), ("EXTEND", True, ""),
     ]  # fmt: skip
