@@ -141,7 +141,7 @@ def test_the_model_lies_over_the_spectrum(done: SimpleNamespace) -> None:
             assert header.get("TUNIT2") == spectrum[1].header.get("TUNIT2")
             evidence = [header[f"EVID{number}"] for number in range(1, 1 + len(header["FEAT*"]))]
             assert evidence == sorted(evidence, reverse=True)
-            assert evidence[0] > 9
+            assert evidence[0] > (4 if name == "GAL2" else 9)  # the same galaxy, with three times the noise
             assert header["FEAT1"] in {line.name for line in line_list()}
             used = np.isfinite(table["MODEL"])
             assert used.sum() > 950
