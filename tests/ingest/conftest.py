@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -42,6 +43,13 @@ def bundles(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     sdp.read(sorted((data / "formats").glob("VANDELS_*.fits")), folder / "esosdp", load_survey(Path("esosdp")))
     catalogue.read(data / "catalogues" / "zcosmost_bright20k.csv.gz", folder / "zcosmos", load_survey(Path("zcosmos")))
     return folder
+
+
+@pytest.fixture(scope="session")
+def truth(data: Path) -> list[dict[str, str]]:
+    """Redshifts and classes that others found for the real spectra."""
+    with (data / "truth.csv").open() as stream:
+        return list(csv.DictReader(stream))
 
 
 DESCRIPTION: dict[str, Any] = {
