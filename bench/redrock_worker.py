@@ -32,7 +32,7 @@ def resolution(wave: np.ndarray, power: float) -> scipy.sparse.dia_matrix:
     return scipy.sparse.dia_matrix((rows, offsets), shape=(wave.size, wave.size))
 
 
-def converted(path: str) -> list:
+def converted(path: str) -> list[redrock.templates.Template]:
     """The templates of the project, as redrock's."""
     found = []
     with np.load(path) as arrays:
@@ -71,7 +71,7 @@ def main(spectra: str, templates: str, results: str) -> None:
     use = converted(templates) if templates != "-" else redrock.templates.load_templates()
     with np.load(spectra) as arrays, Path(results).open("w", encoding="utf-8") as stream:
         count = sum(name.startswith("wave_") for name in arrays.files)
-        groups: dict = {}
+        groups: dict[str, list[redrock.targets.Target]] = {}
         for number in range(count):
             one = target(number, arrays)
             groups.setdefault(one.spectra[0].wavehash, []).append(one)

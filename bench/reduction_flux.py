@@ -67,17 +67,17 @@ def _of_mask(mask: MaskResult, folder: Path) -> list[NDArray[np.float64]]:
     found = []
     for slit in mask.slits():
         known = [row for row, number in enumerate(slit_of) if number == slit.number]
-        if len(known) != 1 or not slit.objects or slit.objects[0].flux is None:
+        thing = slit.objects[0] if slit.objects else None
+        if len(known) != 1 or thing is None or (flux := thing.flux) is None:
             continue
-        thing = slit.objects[0]
         true = np.interp(thing.wavelength, sources["wavelength"], sources["flux"][known[0]])
-        good = np.isfinite(thing.flux) & (true > 0)
+        good = np.isfinite(flux) & (true > 0)
         wave = thing.wavelength[good]
         if not wave.size:
             continue
         edges = np.arange(wave[0] + EDGE, wave[-1] - EDGE, BAND)
         place = np.digitize(wave, edges)
         bands = [place == number for number in range(1, edges.size)]
-        sums = np.array([[np.sum(thing.flux[good][band]), np.sum(true[good][band])] for band in bands if band.any()])
+        sums = np.array([[np.sum(flux[good][band]), np.sum(true[good][band])] for band in bands if band.any()])
         found.append(sums[:, 0] / sums[:, 1])
     return found
