@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from specola_pipeline.simulate.truth import FrameTruth
 
-__all__ = ["MATCH", "SAME", "Extracted", "Seen", "measure"]
+__all__ = ["BIN", "MATCH", "SAME", "Extracted", "Seen", "measure"]
 
 Array = NDArray[np.floating]
 READ_NOISE = 3.5

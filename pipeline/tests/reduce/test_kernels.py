@@ -181,6 +181,10 @@ def test_the_joint_fit_is_that_of_the_dense_matrix(objects, told):
     for k in range(size - 2):
         knots[k, k : k + 3] = np.array([1, 4, 1]) / 6
     np.testing.assert_allclose(values, knots @ solution[:size], rtol=1e-5)
+    remaining = np.linalg.inv(inverse[:size, :size])  # what the coefficients are told, fluxes eliminated
+    told = remaining.sum(axis=1)[1:-1]
+    inner = told > 1e-3 * told.max()
+    np.testing.assert_allclose(fit.spline.broad_variance()[inner], 1 / told[inner], rtol=1e-3)
     if objects == 0:
         np.testing.assert_allclose(variances, np.einsum("ki,ij,kj->k", knots, inverse[:size, :size], knots), rtol=1e-5)
 

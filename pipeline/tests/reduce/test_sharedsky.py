@@ -26,11 +26,14 @@ class Made:
     own: tuple[tuple[float, float], ...] = ()
     object_flux: float = 0.0
     object_sigma: float = 1.5
+    columns: int = COLUMNS
+    bend: tuple[float, float, float] = (0.0, 1.0, 0.0)
+    """Rows by which lines lie where no few numbers have them: amplitude, period over two pi, phase."""
     noise: np.random.Generator = field(default_factory=lambda: np.random.default_rng(1))
 
     def __post_init__(self) -> None:
-        y, x = np.mgrid[:ROWS, :COLUMNS].astype(float)
-        self.at = y + 0.03 * (x - COLUMNS / 2)
+        y, x = np.mgrid[:ROWS, : self.columns].astype(float)
+        self.at = y + 0.03 * (x - self.columns / 2)
         self.truth = self.sky(self.at)
         profile = np.exp(-0.5 * ((x - 5) / self.object_sigma) ** 2)
         self.profiles = (profile / profile.sum(axis=1, keepdims=True))[None]
@@ -42,6 +45,7 @@ class Made:
         lines = np.random.default_rng(77)
         places, heights = lines.uniform(20, ROWS - 20, 25), 10 ** lines.uniform(1, 3, 25)
         at = at - self.shift
+        at = at + self.bend[0] * np.sin(at / self.bend[1] + self.bend[2])
         sky = 60 + 0.02 * at
         for place, height in (*zip(places, heights, strict=True), *self.own):
             sky = sky + height * 1.8 / self.sigma * np.exp(-0.5 * ((at - place) / self.sigma) ** 2)
@@ -116,6 +120,22 @@ def test_residuals_of_the_sky_are_noise_on_lines_and_between():
     off = np.concatenate([one.residual(fit, ~line_rows(one)) for one, fit in zip(slits, fits, strict=True)])
     assert off.std() < 1.02
     assert on.std() < 1.05
+
+
+@pytest.mark.parametrize("bend", [0.0, 0.01, 0.02, 0.04, 0.08])
+def test_errors_of_the_sky_on_lines_hold_for_sums_over_a_line(bend):
+    """Slits whose lines lie a little, and each otherwise, beside their maps: what is shared is wrong over whole lines at once."""
+    rng = np.random.default_rng(3)
+    slits = [mask(1, seed=k, columns=30, bend=(bend, rng.uniform(8, 25), rng.uniform(0, 2 * np.pi)))[0] for k in range(100, 140)]
+    pulls, in_clear = [], []
+    for one, fit in zip(slits, refitted(slits), strict=True):
+        on, column = line_rows(one)[:, 15], np.s_[:, 15]
+        miss, claimed = (fit.sky - one.truth)[column], (fit.leverage * one.variance)[column]
+        total = np.convolve(miss, np.ones(5), "same") / np.sqrt(np.convolve(claimed, np.ones(5), "same"))
+        pulls.append(total[on])
+        in_clear.append((miss / np.sqrt(claimed))[~on])
+    assert 0.8 < np.std(np.concatenate(pulls)) < 1.2
+    assert np.std(np.concatenate(in_clear)) < 1.0
 
 
 @pytest.mark.parametrize("other", [{"sigma": 2.4}, {"shift": 1.5}, {"light": 0.4}, {"scattered": 60.0}])

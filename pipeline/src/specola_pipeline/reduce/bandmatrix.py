@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["band_form", "banded_cholesky", "banded_product", "banded_solve", "cubic", "selected_inverse"]
+__all__ = ["band_form", "banded_cholesky", "banded_product", "banded_solve", "cubic", "row_sums", "selected_inverse"]
 
 Array = NDArray[np.float64]
 
@@ -73,6 +73,17 @@ def banded_product(matrix: Array, vector: Array) -> Array:
         for j in range(size - i):
             out[j + i] += matrix[i, j] * vector[j]
             out[j] += matrix[i, j] * vector[j + i]
+    return out
+
+
+def row_sums(factor: Array) -> Array:
+    """Sums of the rows, of shape (size,), of the matrix whose factor is one of :func:`banded_cholesky`."""
+    band, size = factor.shape
+    columns, out = np.zeros(size), np.zeros(size)
+    for i in range(band):
+        columns[: size - i] += factor[i, : size - i]
+    for i in range(band):
+        out[i:] += factor[i, : size - i] * columns[: size - i]
     return out
 
 

@@ -4,8 +4,9 @@ The noise of a slit of thirty pixels is a fifth sky that it knows from few pixel
 it differs in throughput, in light that is scattered, in the width of lines and, a little, in their place: all of these are
 smooth and few, so each slit's sky is predicted from the mean of the others with the few numbers that fit it, and what is broad
 stays the slit's own. How far slits differ from that after all, as on bright lines, is measured from their scatter at each
-wavelength, and from the slit itself where it differs more than the others do. That is the width of the prior with which the
-slit's spline is fitted (empirical Bayes; Efron & Morris 1973, JASA 68, 117): where the others say nothing, it says nothing.
+wavelength, in sums over the width of a line, and from the slit itself where it differs more than the others do. That is the
+width of the prior with which the slit's spline is fitted (empirical Bayes; Efron & Morris 1973, JASA 68, 117): where the others
+say nothing, it says nothing.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ _CLIP = 4.0
 _FAINT = 0.3
 """Part of the noise of a knot below which a slit's sky is too faint to be compared."""
 
-_SMOOTH = 15.0
-"""By how much the prior's variance of a coefficient is wider than that between slits. Slits do not differ from coefficient to
-coefficient, as such a prior has it, but smoothly, over the width of a line: a narrower one would hold them to the mean there."""
+_LINE = 7
+"""Knots (5.6 rows) over which what slits differ by is added before its variance is taken, about the width of a line. Slits do not
+differ from knot to knot but smoothly, as their line shapes do: a prior whose coefficients differ one by one has to have the power
+that differences have at this width, or it holds slits to the mean by more than the data say."""
 
 _RIDGE = (0.1, 0.05, 0.05, 0.2, 0.1, 0.5, 0.3, 0.3)
 """How far the numbers that fit a slit may be from those of the mean: throughput (relative; constant, linear, quadratic), place
@@ -61,13 +63,13 @@ def share_sky(slits: Sequence[SlitSky]) -> list[Prior | None]:
     if len(slits) < _ENOUGH_SLITS:
         return [None] * len(slits)
     grid = _Grid.of(slits)
-    value, variance = grid.sample(slits)
+    value, variance, broad = grid.sample(slits)
     level = median(np.where(np.isfinite(variance), value, np.nan), 1)
     noise = np.sqrt(median(np.where(np.isfinite(variance), variance, np.nan), 1))
     seen = level > _FAINT * noise
     if seen.sum() < _ENOUGH_SLITS:
         return [None] * len(slits)
-    together = _Together(value[seen], variance[seen], level[seen])
+    together = _Together(value[seen], variance[seen], broad[seen], level[seen])
     for _ in range(_ROUNDS):
         together.improve()
     mean, spread = together.expected()
@@ -91,9 +93,9 @@ class _Grid:
         before = np.arange(inner[0] - step[0], low - step[0], -step[0])[::-1]
         return cls(np.concatenate([before, inner, np.arange(inner[-1] + step[1], high + step[1], step[1])]))
 
-    def sample(self, slits: Sequence[SlitSky]) -> tuple[Array, Array]:
-        """Sky of each slit and its variance (infinite where it has no pixels), both of shape (slits, knots)."""
-        value, variance = np.zeros((2, len(slits), self.wavelength.size))
+    def sample(self, slits: Sequence[SlitSky]) -> tuple[Array, Array, Array]:
+        """Sky of each slit, its variance (infinite where it has no pixels), and that a knot of what is broad; (slits, knots)."""
+        value, variance, broad = np.zeros((3, len(slits), self.wavelength.size))
         for k, slit in enumerate(slits):
             at = slit.spline.place(np.interp(self.wavelength, slit.wavelength, slit.rows))
             known, error = slit.spline.at_knots()
@@ -101,14 +103,15 @@ class _Grid:
             outside |= (at < 0) | (at > known.size - 1)
             value[k] = slit.spline.evaluate(at)
             variance[k] = np.where(outside, np.inf, np.interp(at, np.arange(error.size), error))
-        return value, variance
+            broad[k] = np.minimum(variance[k], slit.spline.broad_variance()[np.clip(np.rint(at), 0, error.size - 1).astype(int)])
+        return value, variance, broad
 
     def prior(self, slit: SlitSky, mean: Array, spread: Array) -> Prior:
         """Of a slit's coefficients, from the expected sky and its variance at the grid's knots."""
         rows = slit.spline.centres()
         at = np.interp(np.interp(rows, slit.rows, slit.wavelength), self.wavelength, np.arange(mean.size))
         value = ndimage.map_coordinates(mean, at[None], order=3, mode="nearest")
-        precision = np.interp(at, np.arange(mean.size), 1.0 / (_SMOOTH * spread))
+        precision = np.interp(at, np.arange(mean.size), 1.0 / spread)
         precision[(rows < slit.rows[0]) | (rows > slit.rows[-1])] = 0.0
         return Prior(np.asarray(ndimage.spline_filter1d(value, 3, mode="mirror")), np.asarray(precision))
 
@@ -116,13 +119,13 @@ class _Grid:
 class _Together:
     """The skies of all slits: their mean, what makes a slit's of it, and the spread that is left; arrays (slits, knots)."""
 
-    def __init__(self, value: Array, variance: Array, level: Array) -> None:
-        self.value, self.variance, self.level = value, variance, level[:, None]
+    def __init__(self, value: Array, variance: Array, broad: Array, level: Array) -> None:
+        self.value, self.variance, self.broad, self.level = value, variance, broad, level[:, None]
         scaled = np.where(np.isfinite(variance), value, np.nan) / self.level
         self.mean = np.nan_to_num(median(scaled, 0))
         self.spread = np.nan_to_num(mad_std(scaled, axis=0) ** 2, nan=np.inf)
         self.along = np.linspace(-1.0, 1.0, value.shape[1])
-        self.left = np.zeros_like(value)
+        self.left, self.doubt = np.zeros((2, *value.shape))
         self.weight = self._weights()
 
     def _weights(self) -> Array:
@@ -151,7 +154,7 @@ class _Together:
         return np.stack([self.mean, u * self.mean, u * u * self.mean, one, u * one, two, u * two, four])
 
     def _fit(self) -> None:
-        """What is *left* of each slit when the mean with the slit's own numbers is taken out."""
+        """What is *left* of each slit when the mean with its own numbers is taken out, and the variance these numbers give it."""
         terms = self._terms()
         norm = _broad(self.weight)
         norm = np.maximum(norm, 1e-6 * norm.max(axis=1, keepdims=True) + 1e-300)  # where nothing has weight only rounding is left
@@ -160,7 +163,9 @@ class _Together:
         weight = self.weight * self.level**2
         normal = np.einsum("skt,sk,sku->stu", sharp, weight, sharp, optimize=True) + np.diag(1.0 / np.array(_RIDGE) ** 2)
         right = np.einsum("skt,sk,sk->st", sharp, weight, wanted, optimize=True)
-        numbers = np.linalg.solve(normal, right[:, :, None])[:, :, 0]
+        covariance = np.linalg.inv(normal)
+        numbers = np.einsum("stu,su->st", covariance, right)
+        self.doubt = self.level**2 * np.einsum("tk,stu,uk->sk", terms, covariance, terms, optimize=True)
         fitted = self.level * (self.mean + numbers @ terms)
         self.left = self._sharp(self.value - fitted, norm)
 
@@ -176,18 +181,24 @@ class _Together:
         return self.left * (1.0 + weight / others), self.level**2 / others
 
     def _spread(self) -> Array:
-        """Variance between slits at each knot, relative to their levels squared, beyond what their noise explains."""
+        """Variance between slits a knot, in sums over a line, relative to their levels squared, beyond what noise explains."""
         left, of_mean = self._alone()
         kept = self._kept()
+        knots = np.maximum(_over_a_line(kept.astype(float)), 1.0)
+        power = _over_a_line(np.where(kept, left, 0.0)) ** 2 / knots
+        noise = _over_a_line(np.where(kept, self.broad + of_mean, 0.0)) / knots
+        kept &= power < _CLIP**2 * (noise + self.level**2 * self.spread)  # a slit unlike the others says nothing of them
+        excess = np.where(kept, (power - noise) / self.level**2, 0.0)
         count = kept.sum(axis=0)
-        excess = np.where(kept, (left**2 - np.where(kept, self.variance, 0.0) - of_mean) / self.level**2, 0.0)
         between = ndimage.uniform_filter1d(excess.sum(axis=0) / np.maximum(count, 1), 5, mode="nearest")
-        return np.where(count >= _ENOUGH_SLITS, np.maximum(ndimage.maximum_filter1d(between, 3), 0.0), np.inf)
+        # a line may lie anywhere in the sum that it is seen in
+        return np.where(count >= _ENOUGH_SLITS, np.maximum(ndimage.maximum_filter1d(between, _LINE), 0.0), np.inf)
 
     def expected(self) -> tuple[Array, Array]:
         """The sky that each slit may expect, and its variance (infinite: nothing is known), (slits, knots)."""
         left, of_mean = self._alone()
-        expected = self.level**2 * self.spread + of_mean
+        # an error of a slit's numbers is one of a whole line: its variance adds up as if all knots of a line had the same
+        expected = self.level**2 * self.spread + of_mean + _over_a_line(self.doubt)
         known = np.isfinite(expected) & np.isfinite(self.variance)
         total = np.where(known, expected + self.variance, np.inf)
         beyond = np.where(known, left**2 - total, 0.0)
@@ -199,6 +210,11 @@ class _Together:
             more = ndimage.uniform_filter1d(beyond, width, axis=1, mode="nearest")
             own = np.maximum(own, ndimage.maximum_filter1d(np.where(more > chance, more, 0.0), width, axis=1))
         return np.where(known, self.value - left, self.value), np.where(known, expected + own, np.inf)
+
+
+def _over_a_line(image: Array) -> Array:
+    """Sum over :data:`_LINE` knots of each row."""
+    return np.asarray(_LINE * ndimage.uniform_filter1d(image, _LINE, axis=1, mode="constant"))
 
 
 def _broad(image: Array) -> Array:

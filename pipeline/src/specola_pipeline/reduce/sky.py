@@ -30,6 +30,10 @@ _FLOOR = 1e-12
 """What keeps the flux of an object without usable pixels finite, as a part of the median weight."""
 
 
+_EMPTY = 1e-9
+"""Part of the most that a coefficient is told by the data, below which it is told nothing."""
+
+
 @dataclass(frozen=True)
 class Spline:
     """The sky as a cubic b-spline of the reference row, with knots at ``origin + k step``.
@@ -62,6 +66,15 @@ class Spline:
         own, next_, after = inverse[0], inverse[1], inverse[2]
         variance = own[:-2] + 16.0 * own[1:-1] + own[2:] + 8.0 * (next_[:-2] + next_[1:-1]) + 2.0 * after[:-2]
         return (c[:-2] + 4.0 * c[1:-1] + c[2:]) / 6.0, variance / 36.0
+
+    def broad_variance(self) -> Array:
+        """Variance a knot of what is broader than a few knots, (size - 2,): a mean over m knots has this over m.
+
+        It is less than :meth:`at_knots` has: knots are closer than pixels, and what changes from one to the next is known worst.
+        Infinite where there is no data.
+        """
+        told = bandmatrix.row_sums(self.factor)[1:-1]
+        return np.where(told > _EMPTY * told.max(), 1.0 / np.maximum(told, _EMPTY * told.max()), np.inf)
 
 
 @dataclass(frozen=True)
