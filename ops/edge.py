@@ -1,7 +1,7 @@
 """nginx, started in place of this process once nothing of an earlier one keeps its ports.
 
 When nginx's master is killed its workers live on and listen, with the configuration of then: a new master can not bind, and
-gives up again and again while the old workers answer.
+gives up again and again while the old workers answer. Its cache manager lives on, too, and listens to nothing.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from ops.house import House
 
-__all__ = ["NGINX", "end_old", "listeners"]
+__all__ = ["NGINX", "end_old", "listeners", "processes"]
 
 NGINX = "/usr/sbin/nginx"
 _LISTEN = "0A"  # TCP_LISTEN of the kernel's include/net/tcp_states.h
@@ -25,15 +26,30 @@ def listeners(house: House) -> list[int]:
     return [pid for pid in _nginx_processes() if wanted & _open_files(pid)]
 
 
+def processes(house: House) -> list[int]:
+    """Process ids of all nginx processes of this installation, also of those that listen to nothing.
+
+    A supervised server leads a process group, which what it starts stays in, also after its death: whatever is in a group with a
+    listener, or in that of the master whose id is in the pid file, which a killed one leaves. An id may have gone to another
+    installation's master since; that one lives and names another configuration.
+    """
+    groups = {_group(pid) for pid in listeners(house)}
+    with suppress(OSError, ValueError):
+        noted = int((house.var / "run" / "nginx.pid").read_text())
+        if not (command := _command(noted)) or str(house.etc / "nginx.conf").encode() in command:
+            groups.add(noted)
+    return [pid for pid in _nginx_processes() if _group(pid) in groups]
+
+
 def end_old(house: House, seconds: float = 10) -> list[int]:
     """End them: TERM, and what is left after so many seconds with KILL.
 
     :returns: the process ids
     """
-    found = listeners(house)
+    found = processes(house)
     how = signal.SIGTERM
     end = time.monotonic() + seconds
-    while left := listeners(house):
+    while left := processes(house):
         for pid in left:
             try:
                 os.kill(pid, how)
@@ -61,6 +77,22 @@ def _nginx_processes() -> list[int]:
         except OSError:  # gone, or somebody else's
             continue
     return found
+
+
+def _group(pid: int) -> int:
+    """Process group of a process, 0 when it is gone."""
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0
+
+
+def _command(pid: int) -> bytes:
+    """What a process says of itself, nothing when it is gone or a zombie."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _open_files(pid: int) -> set[str]:

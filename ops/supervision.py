@@ -180,7 +180,7 @@ def orphans(house: House) -> list[tuple[str, int]]:
     if Supervisor(house)._pid() is not None:  # noqa: SLF001 - same module
         return []
     found = [(f"postgres-{cluster.name}", pid) for cluster in house.clusters if (pid := postmaster(cluster))]
-    found += [("nginx", pid) for pid in edge.listeners(house)]
+    found += [("nginx", pid) for pid in edge.processes(house)]
     wanted = {f"GAVOSETTINGS={archive.gavorc}".encode(): f"dachs-{archive.name}" for archive in house.archives}
     found += [
         (wanted[variable], pid)
