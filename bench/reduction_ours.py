@@ -159,7 +159,7 @@ def _median(parts: list[NDArray[np.float64]]) -> float:
     return float(np.median(np.concatenate(parts))) if parts else float("nan")
 
 
-def _bins(miss: NDArray[np.float64], variance: NDArray[np.float64], sky: NDArray[np.float64]) -> NDArray[np.float64]:
+def _bins(miss: NDArray[np.floating], variance: NDArray[np.floating], sky: NDArray[np.floating]) -> NDArray[np.float64]:
     """Pulls of sums over BIN rows on the brightest tenth of the sky, (bins,): what is wrong over a whole line adds up in them."""
     count = miss.size // BIN * BIN
     total, noise, light = (part[:count].reshape(-1, BIN).sum(axis=1) for part in (miss, variance, sky))

@@ -80,6 +80,13 @@ def test_what_could_not_be_measured_is_not_silent(changes, words):
     assert words in row["flags"]
 
 
+def test_light_that_fills_a_slit_is_a_figure_and_without_other_slits_it_is_none():
+    (row,) = one_slit(sky_excess=0.4, sky_excess_error=0.01)
+    assert (row["sky_excess"], row["sky_excess_error"]) == (0.4, 0.01)
+    (row,) = one_slit()
+    assert row["sky_excess"] is row["sky_excess_error"] is None
+
+
 def test_what_failed_is_a_row_and_the_rest_is_judged(small):
     found = judge(small)
     said = {(row["file"], row["slit"]): (row["state"], row["flags"]) for row in found.rows}

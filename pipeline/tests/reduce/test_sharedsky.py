@@ -27,6 +27,8 @@ class Made:
     object_flux: float = 0.0
     object_sigma: float = 1.5
     columns: int = COLUMNS
+    filling: float = 0.0
+    """Electrons a pixel of an object that fills the slit: a continuum with a step in it."""
     bend: tuple[float, float, float] = (0.0, 1.0, 0.0)
     """Rows by which lines lie where no few numbers have them: amplitude, period over two pi, phase."""
     noise: np.random.Generator = field(default_factory=lambda: np.random.default_rng(1))
@@ -49,7 +51,8 @@ class Made:
         sky = 60 + 0.02 * at
         for place, height in (*zip(places, heights, strict=True), *self.own):
             sky = sky + height * 1.8 / self.sigma * np.exp(-0.5 * ((at - place) / self.sigma) ** 2)
-        return self.light * sky + self.scattered * (1 + np.sin(at / 300.0))
+        object_light = self.filling * np.where(at < 300, 0.6, 1.0)
+        return self.light * sky + object_light + self.scattered * (1 + np.sin(at / 300.0))
 
     def fit(self, prior=None):
         return fit_slit(self.data, 1 / self.variance, self.at, self.profiles, prior=prior)
@@ -182,6 +185,22 @@ def test_slits_that_an_object_fills_gain_most():
         pulls.append(((fits[k].flux[0] - 400) / np.sqrt(fits[k].variance[0]))[clear])
         assert abs(pulls[-1].mean()) < 0.5
     assert 0.85 < np.std(np.concatenate(pulls)) < 1.05  # their errors are rather too wide
+
+
+@pytest.mark.parametrize("scattered", [0.0, None])
+@pytest.mark.parametrize("part", [0.1, 0.3, 1.0, 3.0])
+def test_light_that_fills_a_slit_is_measured_beside_the_others(part, scattered):
+    """Also where stray light differs from slit to slit: then less surely, and said so."""
+    slits = mask(**({} if scattered is None else {"scattered": scattered}))
+    for k, light in ((4, 0.5), (17, 1.3)):
+        slits[k] = mask(1, seed=40 + k, filling=60 * part * light, light=light, scattered=0.0)[0]
+    shared = share_sky([one.seen() for one in slits])
+    excess, error = np.array([(one.excess, one.excess_error) for one in shared]).T
+    filled = np.isin(np.arange(len(slits)), (4, 17))
+    true = part * 0.85 / (1 + 0.02 * 350 / 60)  # the object's step, the sky's slope
+    assert np.all(np.abs(excess[filled] / true - 1) < 4 * error[filled] / true + 0.1)
+    assert np.all(np.abs(excess[~filled]) < 4 * error[~filled])
+    assert np.all(error < (0.03 if scattered == 0.0 else 0.15))
 
 
 def test_few_slits_or_no_sky_share_nothing():

@@ -87,3 +87,24 @@ def test_slits_that_share_their_sky_know_it_better_and_the_same_every_time(tmp_p
         gain += [np.nanmedian(one.variance / other.variance) for one, other in zip(first.spectra, by_itself.spectra, strict=True)]
     assert max(gain) < 1.0
     assert np.median(gain) < 0.99  # slits of a hundred pixels have little to gain
+
+
+@pytest.mark.parametrize("grism", ["LR_red", "LR_blue"])
+def test_a_slit_that_an_object_fills_is_said_and_no_other(tmp_path, grism):
+    """Two of twelve slits see nothing but the middle of a galaxy: its light is in their sky, and only other slits show it."""
+    simulate(Settings(grism=grism, slits=12, filled=2, seed=22, exposures=1, standards=0, flats=1, biases=3), tmp_path)
+    (group,) = plan(scan(tmp_path / "raw")).groups
+    setup, kept = Calibrate.of(group).setup, []
+    record = reduce_exposure(setup.first, calibrate(setup), 0.9, 4, kept.append)
+    truth = read_truth(tmp_path).frame(setup.first.path.name)
+    said = {one.number: any("an object that fills the slit" in words for words in one.odd) for one in record.quality}
+    assert said == {number: number in {4, 10} for number in range(1, 13)}
+    for images, figures in zip(kept, record.quality, strict=True):
+        if not said[images.number]:
+            assert abs(figures.sky_excess) < 4 * figures.sky_excess_error
+            continue
+        here = images.inside & (truth.slit[images.window] == images.number)
+        sky, light = truth.diffuse[images.window][here], truth.objects[images.window][here]
+        between = sky < np.median(sky)
+        true = np.sum(light[between]) / np.sum(sky[between])  # some of it is taken by objects that were found in it
+        assert 0.7 * true < figures.sky_excess < 1.1 * true

@@ -108,6 +108,8 @@ def _figures(quality: SlitQuality, mask: MaskResult, slit: SlitResult) -> Row:
         "sky_lines": int(quality.sky_lines),
         "sky_chi": _known(quality.sky_chi),
         "line_chi": _known(quality.line_chi),
+        "sky_excess": _known(quality.sky_excess),
+        "sky_excess_error": _known(quality.sky_excess_error),
         "map_correction": _known(quality.map_correction),
         "cosmic_part": _known(quality.cosmic_part),
         "bad_part": _known(quality.bad_part),

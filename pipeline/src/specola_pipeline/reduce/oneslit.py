@@ -15,8 +15,8 @@ from specola_pipeline.reduce.calibrate import CalibratedSlit
 from specola_pipeline.reduce.detector import BAD, COSMIC, Frame
 from specola_pipeline.reduce.overlap import foreign_light
 from specola_pipeline.reduce.results import SlitExposure, SlitQuality, Spectrum1D
-from specola_pipeline.reduce.sharedsky import SlitSky
-from specola_pipeline.reduce.sky import Prior, SkyFit, Spline
+from specola_pipeline.reduce.sharedsky import Expected, SlitSky
+from specola_pipeline.reduce.sky import SkyFit, Spline
 from specola_pipeline.reduce.skylines import sky_line_offset
 from specola_pipeline.reduce.slitfit import Settled, SlitSolver
 
@@ -29,6 +29,9 @@ _ATLAS = "paranal"
 
 _MARGIN = 1.0
 """Columns left out at both ends of a slit, where its edge falls within a pixel."""
+
+_FILLED, _SURE = 0.05, 6.0
+"""Part of the sky, and errors, beyond which light that is not the sky's is said to fill a slit."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class OpenSlit:
         rows = np.arange(*slit.rows, dtype=float)
         return SlitSky(self.spline, rows, wave(rows - offset, np.full(rows.size, slit.middle)))
 
-    def finish(self, offset: float, error: float, prior: Prior | None) -> tuple[SlitExposure, SlitQuality]:
+    def finish(self, offset: float, error: float, prior: Expected | None) -> tuple[SlitExposure, SlitQuality]:
         """The last fit with what is known of the sky beforehand, and flexure taken out of the wavelengths."""
         settled, fit = self.settled, self.settled.fit(prior)
         column = self.wavelength.shape[1] // 2
@@ -81,7 +84,7 @@ class OpenSlit:
             self.length,
             tuple(_spectrum(settled, fit, k, true) for k in range(len(settled.traces))),
         )
-        return images, _figures(self, fit, images, (offset, error))
+        return images, _figures(self, fit, images, (offset, error), prior)
 
 
 def settle_slit(
@@ -155,7 +158,9 @@ def _spectrum(settled: Settled, fit: SkyFit, k: int, wavelength: Array) -> Spect
     )
 
 
-def _figures(one: OpenSlit, fit: SkyFit, images: SlitExposure, offset: tuple[float, float]) -> SlitQuality:
+def _figures(
+    one: OpenSlit, fit: SkyFit, images: SlitExposure, offset: tuple[float, float], shared: Expected | None
+) -> SlitQuality:
     calibrated, settled, inside = one.calibrated, one.settled, one.inside
     wave, flat = calibrated.wave, calibrated.flat
     chi_sky, chi_lines = settled.chi(fit)
@@ -168,6 +173,11 @@ def _figures(one: OpenSlit, fit: SkyFit, images: SlitExposure, offset: tuple[flo
         optimum = (settled.profiles[best] ** 2 * weight).sum(axis=1)
         good = (optimum > 0) & np.isfinite(images.spectra[best].variance)
         limit = float(np.median(np.sqrt(images.spectra[best].variance[good] * optimum[good]))) if good.any() else float("nan")
+    excess, error = (float("nan"), float("nan")) if shared is None else (shared.excess, shared.excess_error)
+    odd = (*calibrated.slit.odd, *one.odd)
+    if excess > max(_FILLED, _SURE * error):
+        words = f"between lines its sky is {excess:.0%} brighter than its lines and the other slits say"
+        odd = (*odd, f"{words}: an object that fills the slit is taken for sky")
     return SlitQuality(
         calibrated.slit.number,
         calibrated.said.identifier,
@@ -188,5 +198,7 @@ def _figures(one: OpenSlit, fit: SkyFit, images: SlitExposure, offset: tuple[flo
         len(images.spectra),
         snr,
         limit,
-        (*calibrated.slit.odd, *one.odd),
+        odd,
+        excess,
+        error,
     )

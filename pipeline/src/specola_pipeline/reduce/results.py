@@ -91,6 +91,10 @@ class SlitQuality:
     """Its noise over that of the best possible extraction with the same sky and profile (median): 1 is the limit."""
     odd: tuple[str, ...] = ()
     """What was odd, in words."""
+    sky_excess: float = float("nan")
+    """Light between sky lines that is in the slit's sky beyond what its lines and the other slits say, as part of that: an object
+    that fills the slit. NaN where slits could not be compared."""
+    sky_excess_error: float = float("nan")
 
 
 @dataclass(frozen=True)

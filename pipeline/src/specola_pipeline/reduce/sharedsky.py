@@ -21,7 +21,7 @@ from scipy import ndimage
 from specola_pipeline.reduce.robust import mad_std, median
 from specola_pipeline.reduce.sky import KNOT_STEP, Prior, Spline
 
-__all__ = ["SlitSky", "share_sky"]
+__all__ = ["Expected", "SlitSky", "share_sky"]
 
 Array = NDArray[np.float64]
 
@@ -50,6 +50,18 @@ _ROUNDS = 3
 
 
 @dataclass(frozen=True)
+class Expected(Prior):
+    """What a slit may expect of its sky, and how much light beyond that it has.
+
+    *excess* is its light between lines beyond the sky that its own lines ask for, as part of that sky and less the median of all
+    slits: an object that fills the slit. *excess_error* holds how slits scatter in it.
+    """
+
+    excess: float
+    excess_error: float
+
+
+@dataclass(frozen=True)
 class SlitSky:
     """What a slit by itself found of the sky: its spline, and the wavelength, Angstrom ascending, at detector rows (rows,)."""
 
@@ -58,7 +70,7 @@ class SlitSky:
     wavelength: Array
 
 
-def share_sky(slits: Sequence[SlitSky]) -> list[Prior | None]:
+def share_sky(slits: Sequence[SlitSky]) -> list[Expected | None]:
     """For each slit what the others let it expect of its sky's coefficients; None for all where fewer than eight show any."""
     if len(slits) < _ENOUGH_SLITS:
         return [None] * len(slits)
@@ -72,8 +84,7 @@ def share_sky(slits: Sequence[SlitSky]) -> list[Prior | None]:
     together = _Together(value[seen], variance[seen], broad[seen], level[seen])
     for _ in range(_ROUNDS):
         together.improve()
-    mean, spread = together.expected()
-    known = iter(zip(mean, spread, strict=True))
+    known = iter(zip(*together.expected(), *together.excess(), strict=True))
     return [grid.prior(slit, *next(known)) if here else None for slit, here in zip(slits, seen, strict=True)]
 
 
@@ -106,14 +117,15 @@ class _Grid:
             broad[k] = np.minimum(variance[k], slit.spline.broad_variance()[np.clip(np.rint(at), 0, error.size - 1).astype(int)])
         return value, variance, broad
 
-    def prior(self, slit: SlitSky, mean: Array, spread: Array) -> Prior:
-        """Of a slit's coefficients, from the expected sky and its variance at the grid's knots."""
+    def prior(self, slit: SlitSky, mean: Array, spread: Array, excess: float, error: float) -> Expected:
+        """Of a slit's coefficients, from the expected sky and its variance at the grid's knots; light beyond it goes along."""
         rows = slit.spline.centres()
         at = np.interp(np.interp(rows, slit.rows, slit.wavelength), self.wavelength, np.arange(mean.size))
         value = ndimage.map_coordinates(mean, at[None], order=3, mode="nearest")
         precision = np.interp(at, np.arange(mean.size), 1.0 / spread)
         precision[(rows < slit.rows[0]) | (rows > slit.rows[-1])] = 0.0
-        return Prior(np.asarray(ndimage.spline_filter1d(value, 3, mode="mirror")), np.asarray(precision))
+        coefficients = np.asarray(ndimage.spline_filter1d(value, 3, mode="mirror"))
+        return Expected(coefficients, np.asarray(precision), float(excess), float(error))
 
 
 class _Together:
@@ -126,6 +138,7 @@ class _Together:
         self.spread = np.nan_to_num(mad_std(scaled, axis=0) ** 2, nan=np.inf)
         self.along = np.linspace(-1.0, 1.0, value.shape[1])
         self.left, self.doubt = np.zeros((2, *value.shape))
+        self.numbers, self.covariance = np.zeros((len(value), len(_RIDGE))), np.zeros((len(value), len(_RIDGE), len(_RIDGE)))
         self.weight = self._weights()
 
     def _weights(self) -> Array:
@@ -163,10 +176,10 @@ class _Together:
         weight = self.weight * self.level**2
         normal = np.einsum("skt,sk,sku->stu", sharp, weight, sharp, optimize=True) + np.diag(1.0 / np.array(_RIDGE) ** 2)
         right = np.einsum("skt,sk,sk->st", sharp, weight, wanted, optimize=True)
-        covariance = np.linalg.inv(normal)
-        numbers = np.einsum("stu,su->st", covariance, right)
-        self.doubt = self.level**2 * np.einsum("tk,stu,uk->sk", terms, covariance, terms, optimize=True)
-        fitted = self.level * (self.mean + numbers @ terms)
+        self.covariance = np.linalg.inv(normal)
+        self.numbers = np.einsum("stu,su->st", self.covariance, right)
+        self.doubt = self.level**2 * np.einsum("tk,stu,uk->sk", terms, self.covariance, terms, optimize=True)
+        fitted = self.level * (self.mean + self.numbers @ terms)
         self.left = self._sharp(self.value - fitted, norm)
 
     def _sharp(self, image: Array, norm: Array) -> Array:
@@ -210,6 +223,23 @@ class _Together:
             more = ndimage.uniform_filter1d(beyond, width, axis=1, mode="nearest")
             own = np.maximum(own, ndimage.maximum_filter1d(np.where(more > chance, more, 0.0), width, axis=1))
         return np.where(known, self.value - left, self.value), np.where(known, expected + own, np.inf)
+
+    def excess(self) -> tuple[Array, Array]:
+        """Light of each slit beyond its sky as :class:`Expected` has it, and its error, (slits,).
+
+        A slit's throughput is what its lines say (what is broad was taken out where it was fitted); between lines that says how
+        much sky there is.
+        """
+        throughput = self._terms()[:3]
+        sky = self.mean + self.numbers[:, :3] @ throughput
+        there = np.isfinite(self.variance) & np.isfinite(self.broad)
+        between = there & (self.mean <= median(np.where(there, self.mean, np.nan), 1)[:, None])
+        weight = sky * np.where(between, self.level**2 / self.broad, 0.0)
+        norm = np.maximum((weight * sky).sum(axis=1), 1e-300)
+        light = (weight * (self.value / self.level - sky)).sum(axis=1) / norm
+        lever = weight @ throughput.T / norm[:, None]
+        own = np.einsum("st,stu,su->s", lever, self.covariance[:, :3, :3], lever) + 1.0 / norm
+        return light - np.median(light), np.sqrt(own + float(mad_std(light)) ** 2)
 
 
 def _over_a_line(image: Array) -> Array:

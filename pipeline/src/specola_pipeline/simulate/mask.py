@@ -18,6 +18,8 @@ MASK_HALF = (119.0, 134.0)
 """Half the field of a quadrant along X and Y, mm: 7 by 8 arcmin."""
 GAP = 4.0
 """Pixels left dark between slits."""
+FILLING = 21.5
+"""AB magnitudes an arcsec² at 7500 Å in the middle of an object that fills a slit."""
 LINES = (
     (3728.5, 30.0),
     (4102.9, 4.0),
@@ -101,6 +103,9 @@ def design(settings: Settings, instrument: Instrument) -> Mask:
     sources: list[Source] = []
     for slit in slits:
         sources += _behind(slit, settings, geometry.mm_per_arcsec, rng, len(sources))
+    filled = settings.filled if settings.has("objects") else 0
+    for number in range(filled):
+        sources.append(_filling(slits[(2 * number + 1) * len(slits) // (2 * filled)], geometry.mm_per_arcsec, len(sources) + 1))
     return Mask(100000 + settings.seed % 10000 * 10 + settings.quadrant, tuple(slits), tuple(sources))
 
 
@@ -159,6 +164,13 @@ def _behind(slit: MaskSlit, settings: Settings, mm: float, rng: np.random.Genera
         size = float(abs(rng.normal(0, 0.25)))
         found.append(Source(before + len(found) + 1, slit.identifier, place, across, magnitude, redshift, size, wavelength, flux))
     return found
+
+
+def _filling(slit: MaskSlit, mm: float, identifier: int) -> Source:
+    """An old nearby galaxy of which the slit sees only the middle; its width is the slit's length."""
+    size = slit.length / mm
+    magnitude = FILLING - 2.5 * float(np.log10(2 * np.pi * size**2))
+    return Source(identifier, slit.identifier, 0.0, 0.0, magnitude, 0.02, size, *galaxy(magnitude, 0.02, 0.0, 0.3))
 
 
 def galaxy(magnitude: float, redshift: float, slope: float, emission: float) -> tuple[Array, Array]:

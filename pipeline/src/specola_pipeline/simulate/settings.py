@@ -37,7 +37,8 @@ class Settings:
     """One mask in one quadrant, observed in one night. Times in seconds, seeing in arcsec FWHM at 5000 Å and zenith.
 
     ``without`` names effects of :data:`EFFECTS` to leave out. ``multiplex`` spectra lie one behind the other along the
-    dispersion. ``objects`` is the mean number of objects in a slit, the target included.
+    dispersion. ``objects`` is the mean number of objects in a slit, the target included. ``filled`` slits, spread over the mask,
+    have an extended object beside these that fills them.
     """
 
     seed: int = 1
@@ -48,6 +49,7 @@ class Settings:
     multiplex: int = 1
     slit_width: float = 1.0
     objects: float = 1.3
+    filled: int = 0
     magnitudes: tuple[float, float] = (20.5, 24.0)
     exposures: int = 3
     exptime: float = 1200.0
@@ -66,6 +68,7 @@ class Settings:
             raise PipelineError(f"there is no effect '{unknown[0]}'; there are {', '.join(EFFECTS)}.")
         limits = {
             "slits": (1, 400),
+            "filled": (0, self.slits),
             "multiplex": (1, 4),
             "exposures": (0, 50),
             "biases": (0, 50),
