@@ -10,10 +10,18 @@ import typer
 
 __all__ = ["register"]
 
+EPILOG = """**Examples**
+
+`specola-reduce organise night/raw`
+
+`specola-reduce organise night/raw --json`
+
+`specola-reduce organise night/raw --link sorted`"""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(organise)
+    app.command(epilog=EPILOG)(organise)
 
 
 def organise(
@@ -24,13 +32,6 @@ def organise(
     """Say what raw frames are there, by their headers, and what each needs to be reduced.
 
     Nothing is moved or written, unless --link is given. Ends with status 1 when something that is needed is missing.
-
-    Examples:
-        specola-reduce organise night/raw
-
-        specola-reduce organise night/raw --json
-
-        specola-reduce organise night/raw --link sorted
     """
     from rich.console import Console
     from rich.progress import Progress

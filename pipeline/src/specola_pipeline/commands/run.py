@@ -19,10 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+EPILOG = """**Examples**
+
+`specola-reduce run night/raw reduced`
+
+`specola-reduce run night/raw reduced --workers 4 --survey my_survey/survey.toml`
+
+`specola-reduce run night/raw reduced --scheduler tcp://head:8786`"""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(run)
+    app.command(epilog=EPILOG)(run)
 
 
 def run(
@@ -49,13 +57,6 @@ def run(
 
     What fails is named in OUTPUT/report.html and stops nothing else; the exit status is then 2. A run that was interrupted
     resumes when it is started again.
-
-    Examples:
-        specola-reduce run night/raw reduced
-
-        specola-reduce run night/raw reduced --workers 4 --survey my_survey/survey.toml
-
-        specola-reduce run night/raw reduced --scheduler tcp://head:8786
     """
     from rich.console import Console
     from rich.progress import Progress, TaskID

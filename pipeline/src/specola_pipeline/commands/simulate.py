@@ -10,10 +10,18 @@ import typer
 
 __all__ = ["register"]
 
+EPILOG = """**Examples**
+
+`specola-reduce simulate night`
+
+`specola-reduce simulate night2 --grism LR_red --multiplex 3 --slits 120 --seed 7`
+
+`specola-reduce simulate clean --without noise,cosmics,fringes,flexure --exposures 1`"""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(simulate)
+    app.command(epilog=EPILOG)(simulate)
 
 
 def simulate(
@@ -40,13 +48,6 @@ def simulate(
 
     Photon and read noise, bias structure, pixel response, slit errors, distortion, curved tilted lines, a varying line spread, a
     sky that varies, second order, fringes, flexure, cosmic rays, seeing, dithers, slit losses, refraction, extinction.
-
-    Examples:
-        specola-reduce simulate night
-
-        specola-reduce simulate night2 --grism LR_red --multiplex 3 --slits 120 --seed 7
-
-        specola-reduce simulate clean --without noise,cosmics,fringes,flexure --exposures 1
     """
     from rich.console import Console
     from rich.progress import Progress
