@@ -1,4 +1,4 @@
-"""Make a spectrum ready for the scan: errors made honest, one resampling on a grid in log wavelength."""
+"""Make a spectrum ready for the scan: honest errors, what is left of the sky taken away, one resampling in log wavelength."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import maximum_filter1d, median_filter
 
+from specola_pipeline.redshift.skyleft import sky_left
 from specola_pipeline.redshift.spectrum import Floats, Spectrum
 
 __all__ = ["MINIMUM_PIXELS", "Prepared", "UnmeasurableError", "prepare", "without"]
@@ -42,6 +43,10 @@ class Prepared:
     """Inverse variance with noise, correlation, atmosphere and template errors in it."""
     noise_ivar: Floats
     """Inverse variance of the noise alone: rescaled errors, and correlation where it is significant."""
+    err: Floats
+    """Standard deviation of the noise as it was given, but for pixels that had hardly any."""
+    uncertain: Floats
+    """Variance of what was taken away as left of the sky."""
     scale: float
     noise_factor: float
     """Median factor by which the errors given were too small."""
@@ -78,23 +83,39 @@ def prepare(spectrum: Spectrum) -> Prepared:
     wave, flux, err = wave[keep], flux[keep], err[keep]
     if wave.size < MINIMUM_PIXELS:
         raise UnmeasurableError(f"{wave.size} pixels are left without spikes, fewer than {MINIMUM_PIXELS}")
+    sigma = _resolution(spectrum, wave)
     factor, inflation = _noise(flux, err)
-    noise = err * factor * np.sqrt(inflation)
-    # The inflation is never below 1: of white noise its own scatter, some 13 / sqrt(n) at two sigma, would make it too large.
-    scatter = inflation if inflation - 1 > 13 / np.sqrt(wave.size) else 1.0
+    left, uncertain = sky_left(wave, flux, err, err * factor * np.sqrt(inflation), sigma)
+    flux = flux - left
+    factor, inflation = _noise(flux, err)
+    noise = np.sqrt(inflation * (err * factor) ** 2 + uncertain)
     smooth = _smooth(flux)
     share = np.full(wave.size, MODEL_ERROR)
     for low, high, part in ATMOSPHERE:
         share[(wave > low) & (wave < high)] = part
     ivar = 1.0 / (noise**2 + (share * smooth) ** 2 + (LINE_ERROR * _excess(flux - smooth, noise)) ** 2)
-    sigma = _resolution(spectrum, wave)
     step = _step(sigma)
     first, weight, weighted = _resample(wave, flux, ivar, step)
     return Prepared(
-        wave=wave, flux=flux, ivar=ivar, noise_ivar=1.0 / (scatter * (err * factor) ** 2),
+        wave=wave, flux=flux, ivar=ivar, noise_ivar=1.0 / (_significant(inflation, wave.size) * (err * factor) ** 2 + uncertain),
+        err=err, uncertain=uncertain,
         scale=scale, noise_factor=float(np.median(factor)),
         snr=float(np.median(flux / (err * factor))), sigma=sigma, step=step, first=first, weight=weight, weighted=weighted,
     )  # fmt: skip
+
+
+def noise_of(data: Prepared, model: Floats) -> Floats:
+    """Inverse variance of the noise alone as the residuals of a fit show it, (n,).
+
+    In differences of pixels of a bright spectrum its own features count as noise, too.
+    """
+    factor, inflation = _noise(data.flux - model, data.err)
+    return 1.0 / (_significant(inflation, data.err.size) * (data.err * factor) ** 2 + data.uncertain)
+
+
+def _significant(inflation: float, pixels: int) -> float:
+    """The inflation is never below 1: of white noise its own scatter, some 13 / sqrt(n) at two sigma, would make it too large."""
+    return inflation if inflation - 1 > 13 / np.sqrt(pixels) else 1.0
 
 
 def without(data: Prepared, mask: npt.NDArray[np.bool_]) -> Prepared:
@@ -189,7 +210,7 @@ def _noise(flux: Floats, err: Floats) -> tuple[Floats, float]:
     centres = np.cumsum([0] + [part.size for part in parts])
     middle = (centres[:-1] + centres[1:]) / 2 + _LAG / 2
     size = np.array([1.4826 * np.median(np.abs(part)) for part in parts])
-    factor = np.interp(np.arange(flux.size), middle, np.clip(size, 0.5, 20.0))
+    factor = np.interp(np.arange(flux.size), middle, np.maximum(size, 0.5))
     spread = max(np.median(np.abs(far)), 1e-30)
     rho = [1 - (np.median(np.abs(_differences(flux, err, lag))) / spread) ** 2 for lag in (1, 2)]
     return factor, float(np.clip(1 + 2 * max(rho[0], 0.0) + 2 * max(rho[1], 0.0), 1.0, 4.0))
