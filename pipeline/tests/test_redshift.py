@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from pipeline.tests.made_spectra import WAVE, made
 from specola_pipeline.cli import app
-from specola_pipeline.redshift import igm, kernels, refine, scan
+from specola_pipeline.redshift import igm, kernels, sampled, scan
 from specola_pipeline.redshift.confidence import flag_digit, probability
 from specola_pipeline.redshift.lines import groups
 from specola_pipeline.redshift.measure import Redshifter
@@ -167,7 +167,7 @@ def test_a_line_without_its_companions_costs(monkeypatch: pytest.MonkeyPatch) ->
     fits = []
     for kept in (True, False):
         alone = tuple(one if kept else replace(one, needs={}) for one in groups("GALAXY"))
-        monkeypatch.setattr(refine, "groups", lambda _, alone=alone: alone)
+        monkeypatch.setattr(sampled, "groups", lambda _, alone=alone: alone)
         fits.append(Refiner(library).refine(data, "GALAXY", number, 6500.0 / 3728.6 - 1))
     assert all("[O II]" in one.lines for one in fits)
     assert fits[0].gain < fits[1].gain - 1.0
@@ -385,3 +385,69 @@ def test_vandels(redshifter: Redshifter, shared_data: Path) -> None:
     # The stacks among the templates were learnt from these spectra too: cross-validated it is 91.6 per cent
     # (docs/redshifts.md), and the margin is that of a quarter of the spectra.
     assert right / len(wanted) >= 0.85
+
+
+def test_a_lone_candidate_is_no_improbable_one(redshifter: Redshifter, shared_data: Path) -> None:
+    """The bright lines of DESI's LRG: the scan's gain is above the fit's, and nothing else is near."""
+    (spectrum,) = read_spectra(next(shared_data.glob("desi/coadd-4-*.fits.gz")))
+    result = redshifter.measure(spectrum)
+    assert len(result.candidates) > 1
+    assert (result.confidence, result.probability > 0.99) == (4, True)
+    assert probability([-50.0]) == probability([0.0])
+
+
+@pytest.mark.parametrize("snr", [30.0, 300.0])
+@pytest.mark.parametrize("z", [0.4, 0.7, 0.85])
+def test_lines_alone_however_bright(redshifter: Redshifter, z: float, snr: float) -> None:
+    """No continuum: what prior there is on equivalent widths must not forbid the brightest line."""
+    wave = np.arange(5500.0, 9500.0, 5.0)
+    flux = np.random.default_rng(3).standard_normal(wave.size)
+    for strength, rest in ((2, 3728.5), (0.3, 4341.7), (1, 4862.7), (2, 4960.3), (6, 5008.2)):
+        centre = rest * (1 + z)
+        flux += snr * strength / 6 * np.exp(-0.5 * ((wave - centre) / (centre / 580 / 2.3548)) ** 2)
+    best = redshifter.measure(Spectrum("lines", wave, flux, np.ones(wave.size), 580.0)).best
+    assert best is not None
+    assert abs(best.z - z) < 0.002 * (1 + z)
+
+
+def test_evidence_counts_once(redshifter: Redshifter) -> None:
+    """Of H alpha between the lines of [N II], at a resolution that does not part them, the listed lines share what there is."""
+    best = redshifter.measure(made("starburst", 0.25, snr=10.0)).best
+    assert best is not None
+    evidence = {one.name: one.evidence for one in best.features}
+    assert evidence["H alpha"] > 20
+    assert all(evidence.get(name, 0.0) < evidence["H alpha"] / 3 for name in ("[N II] 6550", "[N II] 6585"))
+
+
+@pytest.mark.parametrize("factor", [1e-12, 1e30])
+def test_errors_out_of_all_proportion(redshifter: Redshifter, factor: float) -> None:
+    """Errors that are far too small are found out by the scatter; with those far too large nothing is certain."""
+    one = made("early", 0.62, snr=8.0)
+    result = redshifter.measure(replace(one, err=one.err * factor))
+    assert result.best is not None
+    assert result.best.z_err < 0.01
+    if factor < 1:
+        assert abs(result.best.z - 0.62) < 5 * result.best.z_err + 1e-4
+        assert result.best.z_err > 1e-5
+    else:
+        assert result.probability < 0.5
+
+
+def test_the_error_of_z_holds_in_bright_spectra(redshifter: Redshifter) -> None:
+    """Features of a bright spectrum are not taken for noise."""
+    library = load_library()
+    one = Redshifter(type(library)(library.step, library.first, tuple(t for t in library.templates if t.name == "starburst")))
+    results = [one.measure(made("starburst", 0.55, snr=20.0, seed=seed)).best for seed in range(300)]
+    pulls = [(best.z - 0.55) / best.z_err for best in results if best is not None]
+    assert len(pulls) == 300
+    assert 0.85 < np.std(pulls) < 1.15
+
+
+def test_the_error_of_z_knows_that_the_template_is_another(redshifter: Redshifter) -> None:
+    """Galaxies that are not among the templates: their own one is left out."""
+    library = load_library()
+    others = tuple(one for one in library.templates if one.name != "Sbc")
+    one = Redshifter(type(library)(library.step, library.first, others).only(("GALAXY",)))
+    results = [one.measure(made("Sbc", 0.6, snr=8.0, seed=seed)).best for seed in range(150)]
+    shifts = np.array([(best.z - 0.6) / best.z_err for best in results if best is not None])
+    assert 0.7 < np.std(shifts) < 1.2

@@ -33,8 +33,9 @@ def probability(gaps: Sequence[float]) -> float:
         Chi-square of the other candidates minus that of the best, at least one.
     """
     constant, of_gap, of_rivals = COEFFICIENTS
-    gap = max(min(gaps), 0.0)
-    rivals = float(np.sum(np.exp(-(np.array(gaps) - gap) / _ABOUT_AS_GOOD)))
+    others = np.maximum(gaps, 0.0)
+    gap = float(others.min())
+    rivals = float(np.sum(np.exp(-(others - gap) / _ABOUT_AS_GOOD)))
     odds = constant + of_gap * np.log1p(gap) + of_rivals * np.log(rivals)
     return float(1 / (1 + np.exp(-odds)))
 

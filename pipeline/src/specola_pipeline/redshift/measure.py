@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
@@ -9,7 +11,7 @@ from specola_pipeline.redshift.absorption import SLACK, Absorbed, settle, trough
 from specola_pipeline.redshift.confidence import BEHIND_OUTFLOWS, flag_digit, probability
 from specola_pipeline.redshift.lines import line_list
 from specola_pipeline.redshift.prepare import Prepared, UnmeasurableError, prepare, without
-from specola_pipeline.redshift.refine import Fit, Refiner
+from specola_pipeline.redshift.refine import SEPARATION, Fit, Refiner
 from specola_pipeline.redshift.result import Candidate, Feature, Result
 from specola_pipeline.redshift.scan import WITHIN, Scan, Scanner
 from specola_pipeline.redshift.spectrum import Floats, Spectrum
@@ -17,14 +19,16 @@ from specola_pipeline.redshift.templates import Library, load_library
 
 __all__ = ["BAD", "SEPARATION", "Redshifter"]
 
-SEPARATION = 0.005
-"""Redshifts closer than this times (1 + z) are one solution."""
 _PEAKS = {"GALAXY": 4, "QSO": 2, "STAR": 1}
 """How many maxima of each class' scan are looked at on the pixels."""
 
 BAD = 1.5
 """Chi-square per pixel from which a fit is a bad one: what is seen is none of the templates, unless some of it is absorbed."""
 _LOOKS = 2
+_OTHERS = 2
+"""How many other templates are asked how certain the best redshift is."""
+_AS_GOOD = 8.0
+"""They may be worse by this in chi-square."""
 
 
 class Redshifter:
@@ -54,10 +58,12 @@ class Redshifter:
         if not starts or starts[0][0] <= 0:
             return _none(name, "no template fits the spectrum with a positive continuum", data)
         top = starts[0][0]
+        # However far behind it is, the best of all others is looked at: without it nothing says by how much the first is better.
+        second = next((start for start in starts if abs(start[3] - starts[0][3]) > SEPARATION * (1 + starts[0][3])), starts[0])
         fits = [
             (self._refiner.refine(data, spectral_class, template, z), template)
             for gain, spectral_class, template, z in starts
-            if gain > top - WITHIN or gain == top
+            if gain > top - WITHIN or gain >= second[0]
         ]
         total = float(np.sum(data.ivar * data.flux**2))
         seen = [Absorbed(fit, np.zeros(data.wave.size, dtype=bool), data) for fit, _ in fits]
@@ -71,6 +77,8 @@ class Redshifter:
             if all(abs(one.fit.z - other.fit.z) > SEPARATION * (1 + other.fit.z) for other in chosen):
                 chosen.append(one)
         best = chosen[0].fit.gain
+        first = self._refiner.with_others(chosen[0].data, chosen[0].fit, _others(scans, chosen[0].fit, self.library))
+        chosen[0] = replace(chosen[0], fit=first)
         candidates = tuple(
             Candidate(
                 rank, fit.z, fit.z_err, fit.spectral_class, fit.template, total - fit.gain, best - fit.gain,
@@ -79,7 +87,7 @@ class Redshifter:
             for rank, (one, fit) in enumerate(((one, one.fit) for one in chosen), start=1)
         )  # fmt: skip
         featureless = self._refiner.featureless(data)
-        chance = probability([one.delta_chi2 for one in candidates[1:]] or [best - top + WITHIN])
+        chance = probability([one.delta_chi2 for one in candidates[1:]] or [WITHIN])
         if chosen[0].mask.any():
             chance = min(chance, BEHIND_OUTFLOWS)
         return Result(
@@ -138,6 +146,15 @@ def _peaks(scan: Scan) -> list[tuple[float, str, int, float]]:
     return [(float(curve[i]), scan.spectral_class, int(scan.gain[:, i].argmax()), float(scan.z[i])) for i in found]
 
 
+def _others(scans: list[Scan], fit: Fit, library: Library) -> list[int]:
+    """Numbers of the templates of the fit's class that at its redshift are about as good by the scan."""
+    scan = next(one for one in scans if one.spectral_class == fit.spectral_class)
+    gain = scan.gain[:, int(np.argmin(np.abs(scan.z - fit.z)))]
+    names = [one.name for one in library.of(fit.spectral_class)] + [one.name for one in library.sets_of(fit.spectral_class)]
+    alike = [int(i) for i in np.argsort(-gain) if names[i] != fit.template and gain[i] > fit.gain - _AS_GOOD]
+    return alike[:_OTHERS]
+
+
 def _features(data: Prepared, fit: Fit) -> tuple[Feature, ...]:
     """Evidence of each listed line that the model shows: chi-square against the model with the line smoothed away."""
     speed = 2.5 * max(data.sigma, 400 / 299792.458) * (4 if fit.spectral_class == "QSO" else 1)
@@ -145,15 +162,16 @@ def _features(data: Prepared, fit: Fit) -> tuple[Feature, ...]:
     width = 2 * int(3 * speed / step) + 1
     plain = uniform_filter1d(fit.model, width, mode="nearest")
     change: Floats = data.ivar * ((data.flux - plain) ** 2 - (data.flux - fit.model) ** 2)
-    change = np.where(np.abs(fit.model - plain) > 0.02 * np.abs(plain), change, 0.0)
-    total = np.concatenate([[0.0], np.cumsum(change)])
-    found = {}
-    for line in line_list():
-        wave = line.wave * (1 + fit.z)
-        if not data.wave[0] < wave < data.wave[-1]:
-            continue
+    height = np.abs(fit.model - plain)
+    change = np.where(height > 0.02 * np.abs(plain), change, 0.0)
+    waves = [(line.name, line.wave * (1 + fit.z)) for line in line_list()]
+    covered = [(name, wave) for name, wave in waves if data.wave[0] < wave < data.wave[-1]]
+    features = {}
+    # Of lines that are blended the one at which the model shows most has the pixels: no evidence counts twice.
+    for name, wave in sorted(covered, key=lambda one: -np.interp(one[1], data.wave, height)):
         low, high = np.searchsorted(data.wave, [wave * np.exp(-speed), wave * np.exp(speed)])
-        evidence = float(total[high] - total[low])
+        evidence = float(np.sum(change[low:high]))
+        change[low:high] = 0.0
         if evidence != 0.0:
-            found[line.name] = Feature(line.name, wave, evidence)
-    return tuple(sorted(found.values(), key=lambda one: -one.evidence)[:8])
+            features[name] = Feature(name, wave, evidence)
+    return tuple(sorted(features.values(), key=lambda one: -one.evidence)[:8])

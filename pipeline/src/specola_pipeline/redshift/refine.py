@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from specola_pipeline.redshift import igm
-from specola_pipeline.redshift.eigen import fit_set
 from specola_pipeline.redshift.kernels import TERMS, solve
-from specola_pipeline.redshift.lines import groups
-from specola_pipeline.redshift.pixels import absorb, line_table, sample
-from specola_pipeline.redshift.prepare import Prepared
-from specola_pipeline.redshift.scan import LINE_PENALTY, SPREAD, beyond, reaches, smoothed
+from specola_pipeline.redshift.prepare import Prepared, noise_of
+from specola_pipeline.redshift.sampled import Pixels, Sampled, SetFits, TemplateFits
+from specola_pipeline.redshift.scan import SPREAD, beyond, smoothed
 from specola_pipeline.redshift.spectrum import Floats
-from specola_pipeline.redshift.templates import EigenSet, Library, Template
-from specola_pipeline.redshift.widths import continuum, rarity
+from specola_pipeline.redshift.templates import EigenSet, Library
 
-__all__ = ["Fit", "Refiner"]
+__all__ = ["SEPARATION", "Fit", "Refiner"]
+
+SEPARATION = 0.005
+"""Redshifts closer than this times (1 + z) are one solution."""
 
 _POINTS: Floats = np.arange(-3.0, 4.0)
-_CUTS: Floats = np.log(np.array(igm.CUTS))
+_SIDE: Floats = np.array([0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.5, 8.0])
+_AROUND: Floats = np.concatenate([-_SIDE[::-1], [0.0], _SIDE])
+"""Where the error looks, in standard deviations as the curvature of chi-square tells them: in its tails, too, which are not those
+of a parabola."""
+
+_STRETCH = 2.0
+"""Full widths at half maximum of the line spread within which what a fit leaves is taken to be of one piece."""
+
+
+@dataclass(frozen=True)
+class Around:
+    """Fits of one template around its best redshift."""
+
+    shifts: Floats
+    """ln(1 + z), increasing; the middle one is the best's."""
+    gain: Floats
+    """At the shifts."""
+    change: Floats
+    """How the model of the best changes with the shift, in whatever unit, (pixels,)."""
+    share: float
+    """Variance of a shift by noise alone, relative to what chi-square says; see `_noise_share`."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +52,8 @@ class Fit:
     template: str
     z: float
     z_err: float
-    """From the curvature of chi-square and the noise alone: what is added to the noise for imperfect templates weighs the pixels
-    but does not scatter; nan where there is no minimum within reach."""
+    """Scatter over what chi-square leaves to choose from within `SEPARATION`, by the noise alone: what is added to the noise for
+    imperfect templates weighs the pixels but does not scatter; nan where there is no minimum within reach."""
     gain: float
     """Reduction of chi-square from a model of zero."""
     model: Floats
@@ -43,6 +62,8 @@ class Fit:
     """Strength of the groups of lines that are in the model, in units of normalised flux times Angstrom."""
     parameters: int
     """Free ones: terms of the polynomial and groups of lines in the model, and the redshift."""
+    around: Around | None = None
+    """None where there is no minimum within reach."""
 
 
 class Refiner:
@@ -52,23 +73,14 @@ class Refiner:
         self.library = library
         self._smooth: dict[tuple[int, float], Floats] = {}
         self._smooth_sets: dict[tuple[str, str, float], Floats] = {}
-        self._last: tuple[Prepared, _Pixels] | None = None
+        self._last: tuple[Prepared, Pixels] | None = None
 
     def refine(self, data: Prepared, spectral_class: str, template: int, z: float) -> Fit:
         """The minimum of chi-square near ``z``: sampled at seven points, then at seven around the best, closer.
 
         ``template`` counts the class' templates and then its sets.
         """
-        pixels = self._pixels(data)
-        count = len(self.library.of(spectral_class))
-        if template < count:
-            name = self.library.of(spectral_class)[template].name
-            flux = self._template(spectral_class, template, data.sigma)
-            fits: _Sampled = _TemplateFits(data, pixels, self.library.of(spectral_class)[template], flux, self.library)
-        else:
-            one = self.library.sets_of(spectral_class)[template - count]
-            name = one.name
-            fits = _SetFits(data, pixels, self._vectors(one, data.sigma), self.library)
+        name, fits = self._fits(data, spectral_class, template)
         centre, width, known = float(np.log1p(z)), data.step / 2, 0.0
         for _ in range(2):
             shifts = centre + _POINTS * width
@@ -81,16 +93,45 @@ class Refiner:
                 known = curvature
                 width = float(np.clip(np.sqrt(1 / curvature), width / 12, width)) / 1.5
                 centre = float(shifts[best] + np.clip(offset, -width, width))
-        points = _POINTS[1:-1] * width
+        points = _AROUND * 1.5 * width
+        points = points[np.abs(points) <= max(SEPARATION, 1.5 * width)]
+        middle = points.size // 2
         gain = fits.gains(centre + points)
-        curvature, _ = _parabola(points, gain, 2)
-        # Closer in, a line that is dropped or added can leave a kink: then the width found from farther off stands.
-        curvature = curvature if curvature > 0 else known
-        before, model, after = (fits.model(i) for i in (1, 2, 3))
-        share = _noise_share(data, after - before)
-        error = np.sqrt(share / curvature) * np.exp(centre) if curvature > 0 else np.nan
-        lines, free = fits.parameters(2)
-        return Fit(spectral_class, name, float(np.expm1(centre)), float(error), float(gain[2]), model, lines, free + 1)
+        curvature, _ = _parabola(points[middle - 2 : middle + 3], gain[middle - 2 : middle + 3], 2)
+        before, model, after = (fits.model(middle + i) for i in (-1, 0, 1))
+        lines, free = fits.parameters(middle)
+        # Closer in, a line that is dropped or added can leave a kink: then the width found from farther off tells of a minimum.
+        around = (
+            Around(centre + points, gain, after - before, _noise_share(data.ivar, data.noise_ivar, after - before))
+            if max(curvature, known) > 0
+            else None
+        )
+        error = _scatter(around, gain) if around else np.nan
+        return Fit(
+            spectral_class, name, float(np.expm1(centre)), error, float(gain[middle]), model, lines, free + 1, around
+        )  # fmt: skip
+
+    def with_others(self, data: Prepared, fit: Fit, others: Sequence[int]) -> Fit:
+        """The fit with an error that knows what it leaves, and of other templates, which may fit as well a little beside.
+
+        ``others`` are numbers of templates and sets of the fit's class, as of `refine`.
+        """
+        if fit.around is None:
+            return fit
+        curves = [self._fits(data, fit.spectral_class, one)[1].gains(fit.around.shifts) for one in others]
+        change = fit.around.change
+        share = max(_noise_share(data.ivar, noise_of(data, fit.model), change), _left_share(data, fit, change))
+        around = replace(fit.around, share=share)
+        return replace(fit, z_err=_scatter(around, np.max([fit.around.gain, *curves], axis=0)))
+
+    def _fits(self, data: Prepared, spectral_class: str, template: int) -> tuple[str, Sampled]:
+        pixels = self._pixels(data)
+        count = len(self.library.of(spectral_class))
+        if template >= count:
+            made = self.library.sets_of(spectral_class)[template - count]
+            return made.name, SetFits(data, pixels, self._vectors(made, data.sigma), self.library)
+        one = self.library.of(spectral_class)[template]
+        return one.name, TemplateFits(data, pixels, one, self._template(spectral_class, template, data.sigma), self.library)
 
     def featureless(self, data: Prepared) -> float:
         """Reduction of chi-square by a polynomial alone: what a redshift's model has to beat."""
@@ -102,10 +143,10 @@ class Refiner:
         )  # fmt: skip
         return float(gain[0])
 
-    def _pixels(self, data: Prepared) -> _Pixels:
+    def _pixels(self, data: Prepared) -> Pixels:
         # The candidates of one spectrum come one after the other.
         if self._last is None or self._last[0] is not data:
-            self._last = (data, _Pixels.of(data))
+            self._last = (data, Pixels.of(data))
         return self._last[1]
 
     def _vectors(self, one: EigenSet, sigma: float) -> Floats:
@@ -129,123 +170,40 @@ class Refiner:
         return self._smooth[key]
 
 
-class _Sampled(Protocol):
-    """Fits of one template or set at some shifts; what is asked for after `gains` is of its shifts."""
-
-    def gains(self, shifts: Floats) -> Floats:
-        """Gain at each shift in ln(1 + z)."""
-
-    def model(self, number: int) -> Floats:
-        """The model at a shift."""
-
-    def parameters(self, number: int) -> tuple[dict[str, float], int]:
-        """Strengths of the groups of lines in the model at a shift, and how many parameters are in it."""
-
-
-@dataclass(frozen=True)
-class _Pixels:
-    """What the fits of all templates need of a spectrum."""
-
-    x: Floats
-    """ln(wavelength), (n,)."""
-    powers: Floats
-    """Of the polynomial, (2 TERMS - 1, n)."""
-    weighted: Floats
-    """Inverse variance times flux."""
-    level: Floats
-    """The continuum beside lines, on the grid."""
-    through: Floats
-    """Transmission of the intergalactic medium, (pieces, n)."""
-
-    @classmethod
-    def of(cls, data: Prepared) -> _Pixels:
-        x = np.log(data.wave)
-        powers = np.vander(2 * (x - x[0]) / (x[-1] - x[0]) - 1, 2 * TERMS - 1, increasing=True).T
-        return cls(x, np.ascontiguousarray(powers), data.ivar * data.flux, continuum(data), igm.transmissions(data.wave))
-
-
-class _TemplateFits:
-    """A template times a polynomial, and groups of lines."""
-
-    def __init__(self, data: Prepared, pixels: _Pixels, one: Template, flux: Floats, library: Library) -> None:
-        self._data, self._pixels, self._one, self._flux, self._library = data, pixels, one, flux, library
-        self._through = pixels.through if one.absorbed else pixels.through[:1]
-
-    def gains(self, shifts: Floats) -> Floats:
-        data, pixels, library = self._data, self._pixels, self._library
-        low, high = float(pixels.x[0] - shifts.max()), float(pixels.x[-1] - shifts.min())
-        self._used = tuple(one for one in groups(self._one.spectral_class) if reaches(one, low, high, data.sigma))
-        self._continuum, self._profiles, moments, right, self_, line, cross = sample(
-            pixels.x, shifts, self._flux, library.first, library.step, _CUTS, self._through, pixels.powers, data.ivar,
-            pixels.weighted, *line_table(self._used, data.sigma),
-        )  # fmt: skip
-        for number, group in enumerate(self._used):
-            line[:, number] -= rarity(group, shifts, data, data.sigma).against(pixels.level)
-        gain, self._coefficients = solve(moments, right, self_, line, cross, SPREAD, LINE_PENALTY)
-        strengths = self._coefficients[:, TERMS:]
-        left = line - np.einsum("stg,st->sg", cross, self._coefficients[:, :TERMS]) - strengths * self_
-        return np.asarray(gain - self._missing(strengths, left, self_) - self._one.rareness(np.expm1(shifts)))
-
-    def _missing(self, strengths: Floats, left: Floats, self_: Floats) -> Floats:
-        """What chi-square is higher if groups that need others have them, at the least strength, (shifts,).
-
-        strengths, left (what of the data's product with the group the model leaves) and self_ are (shifts, groups).
-        """
-        place = {one.name: number for number, one in enumerate(self._used)}
-        total = np.zeros(len(strengths))
-        for name, number in place.items():
-            least = np.zeros(len(strengths))
-            for other in self._used:
-                if name in other.needs:
-                    least = np.maximum(least, other.needs[name] * strengths[:, place[other.name]])
-            more = np.maximum(least - strengths[:, number], 0.0)
-            total += np.maximum(more**2 * self_[:, number] - 2 * more * left[:, number], 0.0)
-        return total
-
-    def model(self, number: int) -> Floats:
-        values = self._coefficients[number]
-        smooth = self._continuum[number] * (values[:TERMS] @ self._pixels.powers[:TERMS])
-        return np.asarray(smooth + values[TERMS:] @ self._profiles[number])
-
-    def parameters(self, number: int) -> tuple[dict[str, float], int]:
-        values = self._coefficients[number]
-        strengths = {one.name: float(value) for one, value in zip(self._used, values[TERMS:], strict=True) if value > 0}
-        return strengths, int(np.count_nonzero(values))
-
-
-class _SetFits:
-    """A sum of the vectors of a set."""
-
-    def __init__(self, data: Prepared, pixels: _Pixels, vectors: Floats, library: Library) -> None:
-        self._data, self._pixels, self._vectors, self._library = data, pixels, vectors, library
-
-    def gains(self, shifts: Floats) -> Floats:
-        points = np.arange(self._vectors.shape[1])
-        self._seen = np.empty((shifts.size, len(self._vectors), self._pixels.x.size))
-        for seen, shift in zip(self._seen, shifts, strict=True):
-            rest = self._pixels.x - shift
-            for row, one in zip(seen, self._vectors, strict=True):
-                row[:] = np.interp(rest / self._library.step - self._library.first, points, one, left=0.0, right=0.0)
-                absorb(row, rest, _CUTS, self._pixels.through)
-        fitted = [fit_set(one, self._data.flux, self._data.ivar) for one in self._seen]
-        self._coefficients = np.array([values for _, values in fitted])
-        return np.array([gain for gain, _ in fitted])
-
-    def model(self, number: int) -> Floats:
-        return np.asarray(self._coefficients[number] @ self._seen[number])
-
-    def parameters(self, number: int) -> tuple[dict[str, float], int]:
-        return {}, int(np.count_nonzero(self._coefficients[number]))
-
-
-def _noise_share(data: Prepared, change: Floats) -> float:
+def _noise_share(ivar: Floats, noise_ivar: Floats, change: Floats) -> float:
     """Variance of a shift by noise alone, relative to 1 / curvature of chi-square, which is right if all of 1 / ivar scatters.
 
     For weights W, covariance C of the noise and ``change`` g of the fitted model with the shift the variance is
     g W C W g / (g W g)^2, not 1 / (g W g).
     """
+    expected = float(np.sum(ivar * change**2))
+    return float(np.sum(ivar**2 / noise_ivar * change**2)) / expected if expected > 0 else 1.0
+
+
+def _left_share(data: Prepared, fit: Fit, change: Floats) -> float:
+    """As `_noise_share`, of what a fit leaves, be it noise or that the template is not the object's.
+
+    There g W C W g is the mean square of what stretches of the spectrum, longer than a line, pull, over all places where they may
+    begin (Newey & West 1987, Econometrica 55, 703), times n / (n - k): k parameters have taken their part of what n show.
+    """
+    pull = data.ivar * change * (data.flux - fit.model)
+    stretch = max(1, round(_STRETCH * 2.3548 * data.sigma / float(np.median(np.diff(np.log(data.wave))))))
+    total = np.cumsum(np.pad(pull, (stretch, stretch - 1)))
+    pulls = total[stretch:] - total[:-stretch]
     expected = float(np.sum(data.ivar * change**2))
-    return float(np.sum(data.ivar**2 / data.noise_ivar * change**2)) / expected if expected > 0 else 1.0
+    number = pull.size / stretch
+    free = number / max(number - fit.parameters, 1.0)
+    return free * float(np.sum(pulls**2)) / stretch / expected if expected > 0 else 1.0
+
+
+def _scatter(around: Around, gain: Floats) -> float:
+    """Root of the mean square distance in z from the best over exp(gain / 2): what is left to choose from, with all maxima.
+
+    ``gain``, at the shifts, is that of the best template or the largest of several.
+    """
+    best = around.shifts[around.shifts.size // 2]
+    distance, density = around.shifts - best, np.exp((gain - gain.max()) / 2 / around.share)
+    return float(np.sqrt(np.trapezoid(density * distance**2, distance) / np.trapezoid(density, distance)) * np.exp(best))
 
 
 def _parabola(x: Floats, gain: Floats, best: int) -> tuple[float, float]:

@@ -25,6 +25,8 @@ SPEED_OF_LIGHT = 299792.458
 """km/s."""
 WINDOW = 6000.0
 """Velocities (km/s) over which the continuum beside a line is averaged."""
+WIDEST = 3000.0
+"""Equivalent width at rest (Angstrom) above which no line is taken to be: some of the widest known, [O III] and Lyman alpha."""
 ASIDE = 4500.0
 """The middle of the window redward of the line, km/s: blueward of Lyman alpha the intergalactic medium absorbs."""
 
@@ -57,6 +59,11 @@ def continuum(data: Prepared) -> Floats:
     inside = total[np.minimum(at + half + 1, covered.size)] - total[np.maximum(at - half, 0)]
     # The error of a median is sqrt(pi / 2) of a mean's.
     level = np.maximum(middle, np.sqrt(np.pi / 2 / inside))
+    # No line is wider than WIDEST, however little the continuum beside it is: of a spectrum of nothing but lines the prior would
+    # otherwise forbid the brightest, whose every other explanation is then better.
+    wave = np.exp((data.first + covered) * data.step)
+    brightest = float(np.max((flux - middle) * np.sqrt(2 * np.pi) * data.sigma * wave))
+    level = np.maximum(level, brightest / WIDEST)
     beside = np.arange(data.weight.size) + round(ASIDE / SPEED_OF_LIGHT / data.step)
     return np.asarray(level[np.clip(np.searchsorted(covered, beside), half, max(half, covered.size - 1 - half)).clip(0, at[-1])])
 
