@@ -335,6 +335,12 @@ def test_command_writes_goes_on_and_prints(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, [*arguments, "--output", str(output)]).exit_code == 0
     assert output.read_text("utf-8") == whole
     assert resume(tmp_path / "nothing") == set()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s0.dat", "s1.dat", "s2.dat", "z.jsonl"]
+    # Stopped, and gone on with with other options: nothing of before is kept.
+    (tmp_path / "z.jsonl.part").write_text(first.replace("GALAXY", "QSO"), "utf-8")
+    (tmp_path / "z.jsonl.options").write_text('{"classes": ["QSO"], "reading": ["vacuum", null], "templates": []}', "utf-8")
+    assert CliRunner().invoke(app, [*arguments, "--output", str(output)]).exit_code == 0
+    assert output.read_text("utf-8") == whole
     printed = CliRunner().invoke(app, [*arguments, "--json"])
     assert [json.loads(line) for line in printed.stdout.splitlines() if line.startswith("{")] == rows
     wrong = CliRunner().invoke(app, ["redshift", str(tmp_path / "none.fits")])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specola_pipeline.commands.rows import Row, as_json, part_of, rows_out, tell, told
+from specola_pipeline.commands.rows import Row, as_json, part_of, rows_out, same_options, tell, told
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -104,6 +104,9 @@ def _to_lines(
     rows: list[Row] = []
     faults: list[str] = []
     with told(console):
+        options = {"templates": how["templates"], "classes": how["classes"], "reading": reading}
+        if output:
+            same_options(output, options)
         done = resume(part_of(output)) if output else set()
         counts = [count_spectra(path) for path in sources]
         total = None if None in counts and len(sources) == 1 else sum(count or 1 for count in counts)
@@ -117,7 +120,7 @@ def _to_lines(
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with (
-            rows_out(output, console, as_json if json_ else rows.append, go_on=True) as write,
+            rows_out(output, console, as_json if json_ else rows.append, options=options) as write,
             Progress(*columns, console=console, transient=True) as progress,
         ):
             task = progress.add_task("redshifts", total=total, completed=len(done))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Row", "as_json", "part_of", "rows_out", "tell", "told"]
+__all__ = ["Row", "as_json", "part_of", "rows_out", "same_options", "tell", "told"]
 
 Row = dict[str, Any]
 
@@ -24,32 +24,53 @@ def part_of(output: Path) -> Path:
     return output.with_name(output.name + ".part")
 
 
+def _note_of(output: Path) -> Path:
+    return output.with_name(output.name + ".options")
+
+
+def same_options(output: Path, options: Mapping[str, Any]) -> None:
+    """Forget what is unfinished if it was made with other options, which are noted beside it as long as it is."""
+    note = _note_of(output)
+    if note.exists() and note.read_text("utf-8") != _said(options):
+        part_of(output).unlink(missing_ok=True)
+
+
+def _said(options: Mapping[str, Any]) -> str:
+    return json.dumps(options, sort_keys=True, default=str)
+
+
+def _unwritable(path: Path, error: OSError) -> Exception:
+    from specola_pipeline.errors import PipelineError
+
+    return PipelineError(f"{path}: found {error.strerror}, expected a place that can be written to; give another")
+
+
 @contextmanager
 def rows_out(
-    output: Path | None, console: Console, show: Callable[[Row], None], *, go_on: bool = False
+    output: Path | None, console: Console, show: Callable[[Row], None], *, options: Mapping[str, Any] | None = None
 ) -> Iterator[Callable[[Row], None]]:
     """What takes the rows: lines of JSON in a file, which gets its name when all are written; without a file ``show``.
 
     Parameters
     ----------
-    go_on
-        Whether rows that are in the unfinished file stay.
+    options
+        What rows depend on, where those that are in the unfinished file stay; see `same_options`.
 
     Raises
     ------
     PipelineError
         The file can not be written.
     """
-    from specola_pipeline.errors import PipelineError
-
     if output is None:
         yield show
         return
     part = part_of(output)
     try:
-        stream = part.open("a" if go_on else "w", encoding="utf-8")
+        if options is not None:
+            _note_of(output).write_text(_said(options), "utf-8")
+        stream = part.open("w" if options is None else "a", encoding="utf-8")
     except OSError as error:
-        raise PipelineError(f"{part}: found {error.strerror}, expected a place that can be written to; give another") from error
+        raise _unwritable(part, error) from error
 
     def write(row: Row) -> None:
         stream.write(json.dumps(row, allow_nan=False) + "\n")
@@ -61,8 +82,10 @@ def rows_out(
     except BaseException:
         if not part.stat().st_size:
             part.unlink()
+            _note_of(output).unlink(missing_ok=True)
         raise
     part.replace(output)
+    _note_of(output).unlink(missing_ok=True)
     console.print(f"written to {output}", highlight=False, markup=False, soft_wrap=True)
 
 
