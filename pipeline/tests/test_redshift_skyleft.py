@@ -88,6 +88,18 @@ def test_errors_that_show_no_sky_say_nothing(wave: Floats) -> None:
     assert not sky_left(wave, flux, err, err, SIGMA)[0].any()
 
 
+@pytest.mark.parametrize("few", [0, 1, 2])
+def test_a_picture_of_hardly_any_pixels_is_none(few: int) -> None:
+    """Errors that follow the sky's contrast in rank, but by nothing that stands out, or in a pixel only."""
+    err = 10.0 * (1 + 1e-9 * np.argsort(np.argsort(night())) / WAVE.size)
+    err[100 : 100 + few] *= 3
+    flux = 20 + err * np.random.default_rng(5).standard_normal(WAVE.size)
+    found, variance = sky_left(WAVE, flux, err, err, SIGMA)
+    assert np.isfinite(found).all()
+    assert np.isfinite(variance).all()
+    assert np.abs(found / err).max() < 5
+
+
 def test_bright_spectra_stay_as_they_are() -> None:
     flux, err, _ = observed(np.full(WAVE.size, 3000.0), 0.03, 0.1, 4)
     assert not sky_left(WAVE, flux, err, err, SIGMA)[0].any()

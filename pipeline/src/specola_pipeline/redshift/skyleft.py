@@ -53,7 +53,7 @@ def sky_left(wave: Floats, flux: Floats, err: Floats, noise: Floats, sigma: floa
         return nothing
     level = median_filter(err**2, window, mode="nearest")
     picture = np.maximum(err**2 - level, 0.0)
-    if not _shows_the_sky(wave, err**2 / level, sigma, window):
+    if not picture.any() or not _shows_the_sky(wave, err**2 / level, sigma, window):
         return nothing
     picture /= picture.max()
     slope = np.gradient(picture)
@@ -68,7 +68,11 @@ def sky_left(wave: Floats, flux: Floats, err: Floats, noise: Floats, sigma: floa
             covariance = np.linalg.inv(weighted @ narrow.T)
         except np.linalg.LinAlgError:
             return nothing
-        values, errors = covariance @ (weighted @ above), np.sqrt(np.diag(covariance))
+        variances = np.diag(covariance)
+        if not (variances > 0).all():
+            # A picture of too few pixels does not tell its parts from one another.
+            return nothing
+        values, errors = covariance @ (weighted @ above), np.sqrt(variances)
         used = np.abs(above - values @ narrow) < _OUTLIER * noise
     # What is expected of each, known its scatter: nothing of what noise does by itself (James-Stein).
     share = np.maximum(1 - (errors / np.where(values == 0.0, errors, values)) ** 2, 0.0)
