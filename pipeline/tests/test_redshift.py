@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from pipeline.tests.made_spectra import WAVE, made
-from specola_pipeline.cli import app
 from specola_pipeline.redshift import igm, kernels, sampled, scan
 from specola_pipeline.redshift.confidence import flag_digit, probability
 from specola_pipeline.redshift.lines import groups
@@ -23,7 +20,6 @@ from specola_pipeline.redshift.measure import Redshifter
 from specola_pipeline.redshift.prepare import prepare
 from specola_pipeline.redshift.readers import read_spectra
 from specola_pipeline.redshift.refine import Refiner
-from specola_pipeline.redshift.run import measure_all, resume
 from specola_pipeline.redshift.scan import Scanner, smoothed
 from specola_pipeline.redshift.spectrum import Spectrum
 from specola_pipeline.redshift.templates import load_library
@@ -49,16 +45,6 @@ def test_a_template_with_noise_comes_back(redshifter: Redshifter, name: str, z: 
     assert [one.rank for one in result.candidates] == list(range(1, len(result.candidates) + 1))
     assert all(one.delta_chi2 >= 0 for one in result.candidates)
     assert result.best.model.shape == result.wave.shape
-
-
-def test_the_error_of_z_is_its_scatter() -> None:
-    """Of so many spectra that the width itself is known to three per cent."""
-    library = load_library()
-    one = Redshifter(type(library)(library.step, library.first, tuple(t for t in library.templates if t.name == "early")))
-    results = [one.measure(made("early", 0.6, snr=6.0, seed=seed)).best for seed in range(600)]
-    pulls = [(best.z - 0.6) / best.z_err for best in results if best is not None]
-    assert len(pulls) == 600
-    assert 0.9 < np.std(pulls) < 1.1
 
 
 def test_the_scan_is_the_direct_sum(redshifter: Redshifter) -> None:
@@ -317,42 +303,6 @@ def test_what_is_rare_has_a_higher_chi2(redshifter: Redshifter) -> None:
     assert (among_all.spectral_class, among_all.chi2) == ("QSO", rare.chi2)
 
 
-def test_command_writes_goes_on_and_prints(tmp_path: Path) -> None:
-    for number in range(3):
-        one = made("early", 0.6, snr=5.0, seed=number)
-        np.savetxt(tmp_path / f"s{number}.dat", np.column_stack([one.wave, one.flux, one.err]))
-    files = [str(tmp_path / f"s{number}.dat") for number in range(3)]
-    output = tmp_path / "z.jsonl"
-    arguments = ["redshift", *files, "--medium", "vacuum", "--workers", "1", "--class", "GALAXY"]
-    assert CliRunner().invoke(app, [*arguments, "--output", str(output)]).exit_code == 0
-    whole = output.read_text("utf-8")
-    rows = [json.loads(line) for line in whole.splitlines()]
-    assert [row["spectrum"] for row in rows] == ["s0", "s1", "s2"]
-    assert all(abs(row["z"] - 0.6) < 0.003 for row in rows)
-    # Killed in the middle of the second line: what is whole is kept, the rest is done anew, and the file is the same.
-    first = whole.splitlines(keepends=True)[0]
-    (tmp_path / "z.jsonl.part").write_text(first + '{"spectrum": "s1", "z": 0.', "utf-8")
-    assert CliRunner().invoke(app, [*arguments, "--output", str(output)]).exit_code == 0
-    assert output.read_text("utf-8") == whole
-    assert resume(tmp_path / "nothing") == set()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["s0.dat", "s1.dat", "s2.dat", "z.jsonl"]
-    # Stopped, and gone on with with other options: nothing of before is kept.
-    (tmp_path / "z.jsonl.part").write_text(first.replace("GALAXY", "QSO"), "utf-8")
-    (tmp_path / "z.jsonl.options").write_text('{"classes": ["QSO"], "reading": ["vacuum", null], "templates": []}', "utf-8")
-    assert CliRunner().invoke(app, [*arguments, "--output", str(output)]).exit_code == 0
-    assert output.read_text("utf-8") == whole
-    printed = CliRunner().invoke(app, [*arguments, "--json"])
-    assert [json.loads(line) for line in printed.stdout.splitlines() if line.startswith("{")] == rows
-    wrong = CliRunner().invoke(app, ["redshift", str(tmp_path / "none.fits")])
-    assert wrong.exit_code == 1
-    assert "none.fits" in wrong.output.replace("\n", "")
-
-
-def test_workers_agree() -> None:
-    spectra = [made("early", 0.6, snr=5.0, seed=number) for number in range(10)]
-    assert list(measure_all(spectra, 2, classes=("STAR",))) == list(measure_all(spectra, 1, classes=("STAR",)))
-
-
 @pytest.mark.parametrize(
     ("pattern", "least"),
     [("sdss/spec-0266-*.fits.gz", 2), ("sdss/spec-3655-*.fits.gz", 10), ("desi/coadd-4-*.fits.gz", 1),
@@ -423,37 +373,3 @@ def test_evidence_counts_once(redshifter: Redshifter) -> None:
     evidence = {one.name: one.evidence for one in best.features}
     assert evidence["H alpha"] > 20
     assert all(evidence.get(name, 0.0) < evidence["H alpha"] / 3 for name in ("[N II] 6550", "[N II] 6585"))
-
-
-@pytest.mark.parametrize("factor", [1e-12, 1e30])
-def test_errors_out_of_all_proportion(redshifter: Redshifter, factor: float) -> None:
-    """Errors that are far too small are found out by the scatter; with those far too large nothing is certain."""
-    one = made("early", 0.62, snr=8.0)
-    result = redshifter.measure(replace(one, err=one.err * factor))
-    assert result.best is not None
-    assert result.best.z_err < 0.01
-    if factor < 1:
-        assert abs(result.best.z - 0.62) < 5 * result.best.z_err + 1e-4
-        assert result.best.z_err > 1e-5
-    else:
-        assert result.probability < 0.5
-
-
-def test_the_error_of_z_holds_in_bright_spectra(redshifter: Redshifter) -> None:
-    """Features of a bright spectrum are not taken for noise."""
-    library = load_library()
-    one = Redshifter(type(library)(library.step, library.first, tuple(t for t in library.templates if t.name == "starburst")))
-    results = [one.measure(made("starburst", 0.55, snr=20.0, seed=seed)).best for seed in range(300)]
-    pulls = [(best.z - 0.55) / best.z_err for best in results if best is not None]
-    assert len(pulls) == 300
-    assert 0.85 < np.std(pulls) < 1.15
-
-
-def test_the_error_of_z_knows_that_the_template_is_another(redshifter: Redshifter) -> None:
-    """Galaxies that are not among the templates: their own one is left out."""
-    library = load_library()
-    others = tuple(one for one in library.templates if one.name != "Sbc")
-    one = Redshifter(type(library)(library.step, library.first, others).only(("GALAXY",)))
-    results = [one.measure(made("Sbc", 0.6, snr=8.0, seed=seed)).best for seed in range(150)]
-    shifts = np.array([(best.z - 0.6) / best.z_err for best in results if best is not None])
-    assert 0.7 < np.std(shifts) < 1.2

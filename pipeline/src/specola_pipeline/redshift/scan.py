@@ -27,6 +27,7 @@ from specola_pipeline.redshift import igm
 from specola_pipeline.redshift.eigen import SetBank, scan_set
 from specola_pipeline.redshift.kernels import TERMS, add_pieces, scan_templates
 from specola_pipeline.redshift.lines import Group, groups
+from specola_pipeline.redshift.pixels import REACH
 from specola_pipeline.redshift.prepare import Prepared
 from specola_pipeline.redshift.spectrum import Floats
 from specola_pipeline.redshift.templates import RANGES, Library
@@ -62,26 +63,19 @@ def beyond(sigma: float, own: float) -> float:
 
 def reaches(group: Group, low: float, high: float, sigma: float) -> bool:
     """Whether a line of a group is seen between two rest wavelengths (ln) at all."""
-    width = 5 * float(np.hypot(group.sigma / SPEED_OF_LIGHT, sigma))
+    width = REACH * float(np.hypot(group.sigma / SPEED_OF_LIGHT, sigma))
     return any(low - width < np.log(line.wave) + group.velocity / SPEED_OF_LIGHT < high + width for line in group.lines)
 
 
 def line_profile(group: Group, log_wave: Floats, sigma: float) -> Floats:
-    """Flux per wavelength of a group's lines at rest, 1 at the peak of a line of ratio 1.
-
-    ``log_wave`` increases along its last axis; its rows, if it has two axes, are one grid shifted ever farther in one direction.
-    """
+    """Flux per wavelength of a group's lines at rest, 1 at the peak of a line of ratio 1; ``log_wave``, (n,), increases."""
     width = np.hypot(group.sigma / SPEED_OF_LIGHT, sigma)
     total = np.zeros_like(log_wave)
-    ends = log_wave.reshape(-1, log_wave.shape[-1])[[0, -1]]
-    start, stop = ends[:, 0].min() - 5 * width, ends[:, -1].max() + 5 * width
     for line in group.lines:
         centre = np.log(line.wave) + group.velocity / SPEED_OF_LIGHT
-        if start < centre < stop:
-            low = min(int(row.searchsorted(centre - 5 * width)) for row in ends)
-            high = max(int(row.searchsorted(centre + 5 * width)) for row in ends)
-            x = (log_wave[..., low:high] - centre) / width
-            total[..., low:high] += np.where(np.abs(x) < 5, line.ratio * np.exp(-0.5 * x * x), 0.0)
+        low, high = np.searchsorted(log_wave, [centre - REACH * width, centre + REACH * width])
+        x = (log_wave[low:high] - centre) / width
+        total[low:high] += line.ratio * np.exp(-0.5 * x * x)
     return total
 
 
